@@ -1,0 +1,32 @@
+"""The plugin that flownet itself is: its ops, datasets, schedules and commands, by the same hooks as everybody's.
+
+Ops are found by looking: every module of `flownet.ops` is imported, and every op class that it defines is one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+
+from flownet import initialisers
+from flownet.hookspecs import hookimpl
+from flownet.op import Op
+
+__all__: list[str] = []
+
+
+@hookimpl
+def flownet_ops() -> Iterable[type]:
+    import flownet.ops
+
+    for info in pkgutil.walk_packages(flownet.ops.__path__, "flownet.ops."):
+        module = importlib.import_module(info.name)
+        for thing in vars(module).values():
+            if isinstance(thing, type) and issubclass(thing, Op) and thing.__module__ == info.name and "name" in vars(thing):
+                yield thing
+
+
+@hookimpl
+def flownet_initialisers() -> Iterable[type]:
+    return initialisers.BUILTIN.values()

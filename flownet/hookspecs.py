@@ -1,0 +1,110 @@
+"""Every plugin hook of flownet. This file *is* the plugin API; the built-ins come through the same hooks.
+
+A plugin is a module or an object with functions of these names, marked with `@flownet.hookimpl`:
+
+    from flownet import hookimpl
+
+    @hookimpl
+    def flownet_ops():
+        return [Maxout]
+
+Packages name it in the entry-point group `flownet`; single files are loaded by `--plugin-dir` or by `plugins:` in a graph
+file. A plugin may state the version of this API that it was written for (`flownet_api = 1` in the module); one that
+is not supported is refused with a message that says what to install.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pluggy
+
+__all__ = ["API_VERSION", "PROJECT", "hookimpl", "hookspec"]
+
+PROJECT = "flownet"
+API_VERSION = 1
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+# -- things with a name ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def flownet_ops() -> Iterable[type]:  # type: ignore[empty-body]
+    """Op classes (`flownet.Op`): layers, activations, losses, metrics, optimisers. A graph file writes `op.name`."""
+
+
+@hookspec
+def flownet_kernels() -> Mapping[str, Any]:  # type: ignore[empty-body]
+    """OpenCL lowerings for ops of others: op name -> `opencl(op, g, *inputs)`; `name.backward…` for gradients."""
+
+
+@hookspec
+def flownet_initialisers() -> Iterable[type]:  # type: ignore[empty-body]
+    """Initialiser classes (`flownet.initialisers.Initialiser`), for the key `init`."""
+
+
+@hookspec
+def flownet_schedules() -> Iterable[type]:  # type: ignore[empty-body]
+    """Learning-rate schedule classes (`flownet.training.schedules.Schedule`), for `train: {schedule: …}`."""
+
+
+@hookspec
+def flownet_datasets() -> Iterable[type]:  # type: ignore[empty-body]
+    """Dataset classes (`flownet.data.dataset.Dataset`), for `train: {data: {dataset: …}}`."""
+
+
+@hookspec
+def flownet_augmentations() -> Iterable[type]:  # type: ignore[empty-body]
+    """Augmentation classes (`flownet.data.augment.Augmentation`), for `train: {data: {augment: […]}}`."""
+
+
+@hookspec
+def flownet_passes() -> Iterable[Any]:  # type: ignore[empty-body]
+    """Passes (`flownet.passes.Pass`): a name, the pass that it comes after, and a function Graph, Target -> Graph."""
+
+
+@hookspec
+def flownet_devices() -> Iterable[type]:  # type: ignore[empty-body]
+    """Device classes (`flownet.devices.device.Device`), chosen by `--device NAME`."""
+
+
+@hookspec
+def flownet_importers() -> Iterable[type]:  # type: ignore[empty-body]
+    """Importers (`flownet.interop.formats.Importer`): from a foreign file to a graph file and weights."""
+
+
+@hookspec
+def flownet_exporters() -> Iterable[type]:  # type: ignore[empty-body]
+    """Exporters (`flownet.interop.formats.Exporter`): from a graph and its weights to a foreign file."""
+
+
+@hookspec
+def flownet_commands() -> Iterable[Any]:  # type: ignore[empty-body]
+    """`click.Command`s that appear below `flownet`."""
+
+
+# -- things that happen ------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def flownet_train_start(run: Any) -> None:
+    """Training begins. `run` is the `flownet.training.Run`: its folder, recipe, network and device."""
+
+
+@hookspec
+def flownet_train_step(run: Any, record: Mapping[str, Any]) -> None:
+    """A step was logged: `record` is the line that goes to the log (step, epoch, loss, metrics, learning rate, time)."""
+
+
+@hookspec
+def flownet_train_epoch(run: Any, record: Mapping[str, Any]) -> None:
+    """An epoch ended: `record` holds the means over the epoch and the validation's figures."""
+
+
+@hookspec
+def flownet_train_end(run: Any, result: Mapping[str, Any]) -> None:
+    """Training ended, also by Ctrl-C, early stopping or an error: `result` says which, with the last figures."""

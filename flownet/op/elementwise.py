@@ -1,0 +1,230 @@
+"""Elementwise ops: an expression forward, an expression for each derivative, and nothing else to write.
+
+`Elementwise` is the same thing without a class: what gradients, optimisers' updates and fusion make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from flownet.errors import FlownetError
+from flownet.expression import FUNCTIONS, Call, Expression, Name, Number, evaluate, names, parse, substitute
+from flownet.op.contract import Op
+from flownet.types import Dim, DType, Symbolic, TensorType
+
+if TYPE_CHECKING:
+    from flownet.graph import Builder, Value
+
+__all__ = ["Elementwise", "ElementwiseOp", "SumTo", "broadcast"]
+
+
+def broadcast(op: str, shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...]:
+    """The common shape by NumPy's rules: sizes of 1 stretch. Raises FlownetError (`shape-mismatch`)."""
+    rank = max(map(len, shapes), default=0)
+    result: list[Dim] = [1] * rank
+    for shape in shapes:
+        for axis, dim in enumerate(shape, rank - len(shape)):
+            if dim == 1 or dim == result[axis]:
+                continue
+            if result[axis] != 1:
+                texts = " and ".join(f"[{', '.join(map(str, s))}]" for s in shapes)
+                raise FlownetError.of(
+                    "shape-mismatch", f"`{op}` cannot combine the shapes {texts}: {result[axis]} is not {dim}",
+                    help="sizes must be equal, or 1, counted from the last axis",
+                )  # fmt: skip
+            result[axis] = dim
+    return tuple(result)
+
+
+class _Elementwise(Op):
+    """What the two kinds share: everything follows from `expressions`, `operands` and the derivatives."""
+
+    operands: tuple[str, ...]
+
+    def expressions(self) -> Mapping[str, Expression]:
+        """Output name -> expression over the operands, attributes put in as numbers."""
+        raise NotImplementedError
+
+    def derivatives(self) -> Mapping[str, Expression]:
+        """Operand -> its gradient's expression over operands, outputs and `d<output>`."""
+        return {}
+
+    @property
+    def signature_inputs(self) -> tuple[str, ...]:
+        return self.operands
+
+    @property
+    def optional_inputs(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def variadic(self) -> None:
+        return None
+
+    @property
+    def is_composite(self) -> bool:
+        return False
+
+    def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
+        floats = {type_.dtype for type_ in types.values() if type_.dtype.is_float}
+        if len(floats) > 1:
+            texts = ", ".join(f"`{name}`: {type_}" for name, type_ in types.items())
+            raise FlownetError.of("dtype-mismatch", f"`{self.name}` takes operands of one element type, got {texts}")
+        dtype = floats.pop() if floats else DType.float32
+        shape = broadcast(self.name, [type_.shape for type_ in types.values()])
+        return (TensorType(dtype, shape),) * len(self.outputs)
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+        dtypes = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
+        dtype = dtypes[0] if dtypes else np.dtype(np.float32)
+        shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
+        with np.errstate(all="ignore"):  # `where` computes both branches, and takes the one that is defined
+            return tuple(
+                np.array(np.broadcast_to(evaluate(expression, arrays), shape), dtype)
+                for expression in self.expressions().values()
+            )
+
+    def forward(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        results = self.run(dict(zip(self.operands, arrays, strict=True)))
+        return results if len(results) > 1 else results[0]
+
+    def cost(self, inputs: Mapping[str, TensorType], outputs: Sequence[TensorType]) -> tuple[Dim, Dim]:
+        return sum(map(_count, self.expressions().values())) * outputs[0].size, 0
+
+    def declared(self, types: Mapping[str, TensorType]) -> dict:
+        return {**self._call(self.parameters, types), **self._call(self.states, types)}
+
+    def gradient(
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
+    ) -> dict[str, Value]:
+        derivatives = self.derivatives()
+        available = {**inputs, **outputs, **{f"d{name}": value for name, value in douts.items()}}
+        zero = {f"d{name}": Number(0.0) for name in self.outputs if name not in douts}
+        gradients = {}
+        for operand in wrt:
+            if operand not in derivatives:
+                continue
+            expression = substitute(derivatives[operand], zero)
+            kept = names(expression)
+            if not any(name.startswith("d") and name[1:] in self.outputs for name in kept):
+                continue  # a derivative that is zero
+            if isinstance(expression, Name):
+                value = available[kept[0]]  # `dy` itself: no node
+            else:
+                operation = Elementwise((("y", expression),), kept)
+                value = g.add(operation, **{name: available[name] for name in kept})
+            if value.type.shape != inputs[operand].type.shape:
+                value = g.add(SumTo(inputs[operand].type.shape), value)
+            gradients[operand] = value
+        return gradients
+
+
+def _count(expression: Expression) -> int:
+    if not isinstance(expression, Call):
+        return 0
+    return FUNCTIONS[expression.function].flops + sum(map(_count, expression.arguments))
+
+
+class ElementwiseOp(_Elementwise):
+    """Base class of named elementwise ops.
+
+    operands:    names of the inputs; `("x",)` unless said otherwise
+    expression:  the text of the expression, or a text for each output in order; attributes go by their names, and an
+                 expression may use the outputs written above it
+    derivative:  for each operand the text of its gradient, over operands, outputs and `dy` (`d<output>`)
+
+    >>> @dataclass(frozen=True)
+    ... class Cube(ElementwiseOp):
+    ...     '''y = x³'''
+    ...     name = "cube"
+    ...     expression = "x * x * x"
+    ...     derivative = {"x": "3 * x * x * dy"}
+    >>> Cube().forward(np.array([1.0, 2.0]))
+    array([1., 8.])
+    """
+
+    operands: ClassVar[tuple[str, ...]] = ("x",)  # type: ignore[misc]
+    expression: ClassVar[str | Mapping[str, str]]
+    derivative: ClassVar[Mapping[str, str]] = {}
+
+    def _attributes(self) -> dict[str, Expression]:
+        return {
+            f.name: Number(float(getattr(self, f.name)))
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), (bool, int, float))
+        }
+
+    def expressions(self) -> Mapping[str, Expression]:
+        texts = {self.outputs[0]: self.expression} if isinstance(self.expression, str) else self.expression
+        known: dict[str, Expression] = self._attributes()
+        result = {}
+        for output, text in texts.items():
+            result[output] = known[output] = substitute(parse(text), known)
+        return result
+
+    def derivatives(self) -> Mapping[str, Expression]:
+        attributes = self._attributes()
+        return {operand: substitute(parse(text), attributes) for operand, text in self.derivative.items()}
+
+
+@dataclass(frozen=True)
+class Elementwise(_Elementwise):
+    """Expressions over operands that broadcast: `terms` are (output name, expression), in order."""
+
+    terms: tuple[tuple[str, Expression], ...]
+    operands: tuple[str, ...]
+
+    name = "elementwise"
+    category = "kernel"
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(output for output, _ in self.terms)
+
+    def expressions(self) -> Mapping[str, Expression]:
+        return dict(self.terms)
+
+    def __str__(self) -> str:
+        return f"elementwise[{'; '.join(f'{output} = {expression}' for output, expression in self.terms)}]"
+
+
+@dataclass(frozen=True)
+class SumTo(Op):
+    """The sum over the axes along which `shape` was stretched: the gradient of broadcasting. Same shape: a copy."""
+
+    shape: tuple[Dim, ...]
+
+    name = "sum_to"
+    category = "kernel"
+
+    def infer(self, x: TensorType) -> TensorType:
+        return TensorType(x.dtype, self.shape)
+
+    def axes(self, rank: int, shape: Sequence[Dim]) -> tuple[int, ...]:
+        """The axes of the larger shape that are summed."""
+        lead = rank - len(self.shape)
+        stretched = [lead + i for i, dim in enumerate(self.shape) if dim == 1 and shape[lead + i] != 1]
+        return (*range(lead), *stretched)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x.sum(axis=self.axes(x.ndim, x.shape), keepdims=True, dtype=x.dtype).reshape(self.shape)
+
+    def backward(self, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        lead = (1,) * (x.ndim - dy.ndim)
+        return np.array(np.broadcast_to(dy.reshape(lead + dy.shape), x.shape))
+
+    def flops(self, x: TensorType) -> Dim:
+        return x.size
+
+    def bind(self, sizes: Mapping[str, int]) -> SumTo:
+        return SumTo(tuple(dim.bind(sizes) if isinstance(dim, Symbolic) else dim for dim in self.shape))
