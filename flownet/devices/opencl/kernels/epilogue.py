@@ -1,0 +1,165 @@
+"""What happens to a result while it is still in registers: bias, residual, activation, statistics, stores.
+
+A kernel family computes vectors of V consecutive channels (or columns) and hands each to `Epilogue.store`, which emits C: load the
+operands, evaluate the steps, store the outputs, add to the sums. The same epilogue serves matrix products and convolutions,
+since it only knows two addresses: `offset`, of the vector in tensors of the result's shape and layout, and `channel`, of the vector in
+per-channel operands.
+
+Expressions are C over `acc` (the result), earlier steps and operands, all of them vectors (scalars: `float`). Literals
+are floats (`0.0f`); a scalar meets a vector in arithmetic and comparisons, but both arms of `?:` want vectors: write
+`acc > 0.0f ? acc : (vec)(0.0f)`; `vec` and `ivec` are replaced by the width in which the expression is evaluated.
+
+>>> Epilogue(operands=(Operand("bias", "channel"),), steps=(("y", "acc + bias"),), outputs=(("Y", "y"),)).buffers()
+('bias', 'Y')
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from flownet.devices.opencl.kernels.kernel import Argument
+from flownet.devices.opencl.target import Target
+
+__all__ = ["Epilogue", "Operand", "Prologue"]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A value that expressions read. `access`: "element" (the result's shape and layout), "channel" (one a channel or column),
+    "scalar" (a buffer of one float). `buffer` is the argument's name where it is not the operand's: two operands may share one."""
+
+    name: str
+    access: str
+    buffer: str = ""
+
+    @property
+    def argument(self) -> str:
+        return self.buffer or self.name
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """Steps over a result in registers.
+
+    operands: what the steps read
+    steps:    (name, expression), each a vector; later ones see earlier ones
+    outputs:  (buffer, name of a step or `acc`); the same layout as the result
+    sums:     names of steps whose per-channel sums go to the buffer `partials`, float32[workgroup][len(sums)][channels];
+              the kernel's docstring says how many work-groups write one (`partial_rows`)
+    An output may be the buffer of an element operand (in place): each element is read before it is written.
+    """
+
+    operands: tuple[Operand, ...] = ()
+    steps: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = (("Y", "acc"),)
+    sums: tuple[str, ...] = ()
+
+    def buffers(self) -> tuple[str, ...]:
+        """Names of all buffers, operands first."""
+        return tuple(dict.fromkeys([o.argument for o in self.operands] + [b for b, _ in self.outputs]))
+
+    def arguments(self, size: int, channels: int, partial_rows: int) -> tuple[Argument, ...]:
+        """The kernel arguments that this epilogue adds."""
+        written = dict.fromkeys(buffer for buffer, _ in self.outputs)
+        out = []
+        for operand in self.operands:
+            count = {"element": size, "channel": channels, "scalar": 1}[operand.access]
+            access = "inout" if operand.argument in written else "in"
+            out.append(Argument(operand.argument, access, count))
+        out += [Argument(name, "out", size) for name in written]
+        if self.sums:
+            out.append(Argument("partials", "out", partial_rows * len(self.sums) * channels))
+        return tuple({a.name: a for a in reversed(out)}.values())[::-1]
+
+    def begin(self, vectors: int, channel: str, channels: int, target: Target) -> list[str]:
+        """C before the first `store` of a block of `vectors` vectors of channels that starts at `channel`, out of `channels` real
+        ones: sums set to zero, per-channel operands loaded (zero past the last channel)."""
+        width = target.vector
+        lines = [f"vec sum{i}_{v} = 0;" for i in range(len(self.sums)) for v in range(vectors)]
+        for operand in self.operands:
+            if operand.access != "channel":
+                continue
+            for v in range(vectors):
+                count = None if channels % width == 0 else f"min({width}, {channels} - ({channel}) - {v * width})"
+                pointer = f"{operand.argument} + ({channel}) + {v * width}"
+                lines += _load(f"v_{operand.name}_{v}", pointer, count)
+        return lines
+
+    def end(self, vectors: int, row: str, channel: str, channels: int, width: int) -> list[str]:
+        """Stores of the sums of one block of channels that starts at `channel`, as row `row` of the partials."""
+        return [
+            f"*(__global vecu*)(partials + (size_t)(({row}) * {len(self.sums)} + {i}) * {channels} + ({channel}) + {v * width})"
+            f" = sum{i}_{v};"
+            for i in range(len(self.sums))
+            for v in range(vectors)
+        ]
+
+    def store(
+        self, value: str, offset: str, target: Target, column: int = 0, count: str | None = None
+    ) -> list[str]:
+        """C for one vector. `column` says which of the block's vectors it is (for the sums); `count`, a C expression, how many lanes
+        are real where it is not all: the others are neither read nor written."""
+        lines = ["{", f"const size_t o = {offset};"]
+        lines.append(f"const vec v_acc = {value};")
+        vectors = {"acc"}
+        scalars: set[str] = set()
+        for operand in self.operands:
+            if operand.access == "scalar":
+                lines.append(f"const float v_{operand.name} = {operand.argument}[0];")
+                scalars.add(operand.name)
+                continue
+            if operand.access == "channel":
+                lines.append(f"const vec v_{operand.name} = v_{operand.name}_{column};")
+            else:
+                lines += _load(f"v_{operand.name}", f"{operand.argument} + o", count)
+            vectors.add(operand.name)
+        for name, expression in self.steps:
+            lines += evaluate(name, expression, vectors, scalars, target)
+            vectors.add(name)
+        for buffer, name in self.outputs:
+            if count is None:
+                lines.append(f"*(__global vecu*)({buffer} + o) = v_{name};")
+            else:
+                lines.append(f"for (int l = 0; l < {count}; l++) {buffer}[o + l] = v_{name}[l];")
+        for i, name in enumerate(self.sums):
+            lines.append(f"sum{i}_{column} += v_{name};")
+        return [*lines, "}"]
+
+
+def _load(variable: str, pointer: str, count: str | None) -> list[str]:
+    if count is None:
+        return [f"const vec {variable} = *(__global const vecu*)({pointer});"]
+    return [f"vec {variable} = 0; for (int l = 0; l < {count}; l++) {variable}[l] = ({pointer})[l];"]
+
+
+@dataclass(frozen=True)
+class Prologue:
+    """What is done to an input while it is copied in: `expression` over `x` and per-channel vectors (a batch norm's scale and
+    shift, then an activation). Padding is added after it, so it is zero whatever the expression makes of zero."""
+
+    expression: str = "x"
+    operands: tuple[str, ...] = field(default=())
+
+    def arguments(self, channels: int) -> tuple[Argument, ...]:
+        return tuple(Argument(name, "in", channels) for name in self.operands)
+
+
+_CALL = re.compile(r"\b(?!vec\b|ivec\b|if\b|float\b|int\b)[a-zA-Z_]\w*\s*\(")
+
+
+def evaluate(name: str, expression: str, vectors: set[str], scalars: set[str], target: Target) -> list[str]:
+    """C that declares `v_<name>` with the expression's value: in two halves where it calls built-in functions and the target
+    cannot pass whole vectors to them. Variables carry a `v_` so that they never hide a buffer."""
+
+    def renamed(part: str) -> str:
+        def rename(match: re.Match[str]) -> str:
+            word = match[1]
+            return f"v_{word}{part}" if word in vectors else f"v_{word}" if word in scalars else word
+
+        return re.sub(r"\b([A-Za-z_]\w*)\b", rename, expression)
+
+    if target.call_width >= target.vector or not _CALL.search(expression):
+        return [f"const vec v_{name} = {renamed('')};"]
+    halves = [re.sub(r"\b(i?)vec\b", r"\1hvec", renamed(part)) for part in (".lo", ".hi")]
+    return [f"vec v_{name};", f"v_{name}.lo = {halves[0]};", f"v_{name}.hi = {halves[1]};"]

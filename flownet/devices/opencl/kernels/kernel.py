@@ -1,0 +1,163 @@
+"""A generated kernel: text, arguments, grid, and what it costs.
+
+The contract between generators and compiler
+--------------------------------------------
+A generator is a pure function `(problem, target, epilogue) -> Kernel` (or `Steps`, where more than one launch is needed). The
+kernel's `body` computes one work-group: C statements over the arguments' names and the work-group's numbers `g0, g1, g2`.
+`source()` is a program with one `__kernel`; `function()` is the same body as a plain function `<name>_group`, so that
+a compiler may put many kernels into one launch: `loop()` is the C text that runs the whole grid of it.
+
+Buffers are flat arrays of float32. Layouts of what a generator takes and gives are said in its docstring; the two of
+activations are
+
+* planar: `[n][c][h][w]`, plain NCHW;
+* blocked: `[n][ceil(c / V)][h][w][V]` with `V = target.vector`. Padding of images is not stored. Channels past `c` are zero
+  in every buffer of this layout; whoever writes one keeps them so (the convolutions here do when the epilogue maps zero to zero).
+
+Row-major matrices are plain. Weights of convolutions come reordered (`layout.py`), once whenever they change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flownet.devices.opencl.target import Target
+
+__all__ = ["Argument", "Kernel", "Steps", "ceil_div", "identifier", "preamble"]
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One `__global` pointer of a kernel. `access` is "in", "out" or "inout"; `size` counts elements."""
+
+    name: str
+    access: str
+    size: int
+    ctype: str = "float"
+
+    def declaration(self) -> str:
+        const = "const " if self.access == "in" else ""
+        return f"__global {const}{self.ctype}* restrict {self.name}"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One launch: `grid` work-groups of `local` work-items.
+
+    flops and bytes are what the mathematics needs (a fused multiply-add counts 2; each operand once), whatever the variant does:
+    a Winograd kernel may thus run at more than the device's peak.
+    """
+
+    name: str
+    body: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    grid: tuple[int, int, int]
+    preamble: tuple[str, ...] = ()
+    local: tuple[int, int, int] = (1, 1, 1)
+    flops: int = 0
+    bytes: int = 0
+    variant: str = ""
+    attributes: str = ""
+
+    def function(self) -> str:
+        """The body as a function of the arguments and the work-group's numbers."""
+        arguments = ", ".join([a.declaration() for a in self.arguments] + ["const int g0", "const int g1", "const int g2"])
+        return "\n".join([f"{self.attributes} void {self.name}_group({arguments}) {{".lstrip(), *self.body, "}"])
+
+    def call(self, g0: str, g1: str, g2: str) -> str:
+        """The C statement that computes one work-group."""
+        return f"{self.name}_group({', '.join([a.name for a in self.arguments] + [g0, g1, g2])});"
+
+    def loop(self) -> str:
+        """C text that computes the whole grid in one work-item, where `local` is (1, 1, 1)."""
+        assert self.local == (1, 1, 1), "a kernel with work-items cannot run in a loop"
+        x, y, z = self.grid
+        loops = f"for (int z = 0; z < {z}; z++) for (int y = 0; y < {y}; y++) for (int x = 0; x < {x}; x++) "
+        return loops + self.call("x", "y", "z")
+
+    def entry(self) -> str:
+        """The `__kernel` alone: it needs preamble and function before it."""
+        arguments = ", ".join(a.declaration() for a in self.arguments)
+        x, y, z = self.local
+        numbers = ("(int)get_group_id(0)", "(int)get_group_id(1)", "(int)get_group_id(2)")
+        if self.local != (1, 1, 1):  # barriers and local memory want the body in the kernel itself
+            lines = [f"const int g{i} = {number};" for i, number in enumerate(numbers)] + list(self.body)
+        else:
+            lines = [self.call(*numbers)]
+        return "\n".join(
+            [
+                f"__kernel __attribute__((reqd_work_group_size({x}, {y}, {z})))",
+                f"void {self.name}({arguments}) {{",
+                *lines,
+                "}",
+            ]
+        )
+
+    def source(self) -> str:
+        """The whole program."""
+        parts = [*self.preamble, self.function(), self.entry()]
+        if self.local != (1, 1, 1):
+            parts = [*self.preamble, self.entry()]
+        return "\n".join(parts) + "\n"
+
+    def global_size(self) -> tuple[int, int, int]:
+        """What `clEnqueueNDRangeKernel` takes."""
+        return tuple(g * s for g, s in zip(self.grid, self.local, strict=True))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Kernels that run one after another. Arguments of the same name are the same buffer; `scratch` gives sizes, in floats, of
+    those that are neither inputs nor outputs of the whole."""
+
+    kernels: tuple[Kernel, ...]
+    scratch: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def flops(self) -> int:
+        return max(kernel.flops for kernel in self.kernels)
+
+    @property
+    def variant(self) -> str:
+        return self.kernels[0].variant
+
+
+def preamble(target: Target) -> str:
+    """Types and loads of vectors that every CPU kernel uses.
+
+    `vec` is the vector in registers, `vecu` the same at any address. `half` vectors (`hvec`) are what goes through built-in functions
+    where `target.call_width` is below the width.
+    """
+    v = target.vector
+    lines = [
+        f"typedef float vec __attribute__((ext_vector_type({v})));",
+        f"typedef float vecu __attribute__((ext_vector_type({v}), aligned(4)));",
+        f"typedef int ivec __attribute__((ext_vector_type({v})));",
+    ]
+    if v == 16:
+        lines += ["typedef float hvec __attribute__((ext_vector_type(8)));", "typedef int ihvec __attribute__((ext_vector_type(8)));"]
+    return "\n".join(lines)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """`a / b`, rounded up."""
+    return -(-a // b)
+
+
+def identifier(*parts: object) -> str:
+    """A name for a kernel out of words and numbers.
+
+    >>> identifier("conv2d", "3x3", "k16")
+    'conv2d_3x3_k16'
+    """
+    return re.sub(r"\W+", "_", "_".join(str(part) for part in parts))
+
+
+def product(numbers: Iterable[int]) -> int:
+    """All multiplied."""
+    out = 1
+    for number in numbers:
+        out *= number
+    return out

@@ -1,0 +1,81 @@
+"""What the kernel generators know about a device: facts, never the device itself.
+
+Generated source depends on nothing else than the problem and a `Target`, so that a kernel can be generated, read and tested
+without a device, and so that a cache may use the target as its key.
+
+Two kinds: `cpu` (one work-item a work-group, explicit vectors, tiles in registers) and `gpu` (local memory, many work-items).
+
+AVX-512 on PoCL 3.0. The LLVM 14 that pip's PoCL brings does not know newer processors (a Zen 4 counts as `znver3`), so it
+compiles for AVX2: 16 registers of 8 floats. A function with `__attribute__((noinline, target("avx512f,...")))` is compiled
+for AVX-512 all the same: 32 registers of 16 floats. `noinline` is what makes it work: PoCL runs a copy of the kernel that
+is inlined into its work-group loop, which has not the attribute. Measured on Zen 4 with 24 accumulators of 16 floats:
+229 GFLOP/s out of a peak of 236, 76 without `noinline`. Such a function must not pass a `float16` to a built-in function, whose
+calling convention was fixed without AVX-512: `Target.call_width` is the widest vector that may be passed to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Target"]
+
+_AVX512 = ("AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Facts about one OpenCL device.
+
+    kind:        "cpu" or "gpu"
+    vector:      floats in one vector variable; also the channel block of the layout NCHWc
+    registers:   vector registers that a tile may use, accumulators and operands together
+    units:       compute units (cores of a CPU)
+    l1, l2:      bytes of a core's first and second cache
+    local_bytes: bytes of local memory of a work-group
+    group_size:  the largest work-group
+    attributes:  put before every generated function that computes
+    call_width:  the widest vector that may be an argument of a built-in function such as `exp`
+    """
+
+    kind: str = "cpu"
+    vector: int = 8
+    registers: int = 16
+    units: int = 2
+    l1: int = 32 << 10
+    l2: int = 1 << 20
+    local_bytes: int = 32 << 10
+    group_size: int = 256
+    attributes: str = ""
+    call_width: int = 16
+
+    #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these.
+    build_options = "-cl-fast-relaxed-math -cl-mad-enable"
+
+    @classmethod
+    def of(cls, device: Any) -> Target:
+        """The target of a `pyopencl.Device`."""
+        import pyopencl as cl
+
+        local = int(device.local_mem_size)
+        if not device.type & cl.device_type.CPU:
+            group = int(device.max_work_group_size)
+            return cls("gpu", 4, 64, int(device.max_compute_units), local_bytes=local, group_size=group, call_width=16)
+        units = int(device.max_compute_units)
+        facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
+        if not _host_has_avx512():
+            return cls(vector=8, registers=16, **facts)
+        if "pocl" in (device.platform.name + device.platform.version).lower() or "portable" in device.platform.name.lower():
+            features = ",".join(name.lower() for name in _AVX512)
+            attributes = f'__attribute__((noinline, target("{features}")))'
+            return cls(vector=16, registers=32, attributes=attributes, call_width=8, **facts)
+        return cls(vector=16, registers=32, **facts)
+
+
+def _host_has_avx512() -> bool:
+    """Whether this processor has what 16-float tiles need. A CPU device of OpenCL is the processor that we run on."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+    except ImportError:  # moved in some later NumPy: eight floats are right everywhere
+        return False
+    return all(features.get(name, False) for name in _AVX512)
