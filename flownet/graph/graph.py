@@ -2,7 +2,8 @@
 
 Every edge is a *value* with a name and a type. A value is fed (`INPUT`), trained (`PARAMETER`), carried from one run to the
 next (`STATE`), fixed (`CONSTANT`), or made by a node (`RESULT`). `updates` says which result becomes which state's or
-parameter's next value: that is all that tells a training graph from any other.
+parameter's next value: that is all that tells a training graph from any other. `outputs` says under which names which
+values can be fetched; passes may replace the values, the names stay.
 """
 
 from __future__ import annotations
@@ -83,14 +84,18 @@ class Graph:
         self.name = name
         self.values: dict[str, Value] = {}
         self.nodes: dict[str, Node] = {}
-        self.outputs: list[str] = []
+        self.outputs: dict[str, str] = {}
         self.updates: dict[str, str] = {}
+
+    def output(self, *names: str) -> None:
+        """Let the values `names` be fetched by their own names."""
+        self.outputs.update({name: name for name in names})
 
     def copy(self) -> Graph:
         """An independent graph with the same nodes and values (which are immutable, and so shared)."""
         twin = Graph(self.name)
         twin.values, twin.nodes = dict(self.values), dict(self.nodes)
-        twin.outputs, twin.updates = list(self.outputs), dict(self.updates)
+        twin.outputs, twin.updates = dict(self.outputs), dict(self.updates)
         return twin
 
     # -- building ------------------------------------------------------------------------------------------------------
@@ -114,19 +119,15 @@ class Graph:
         for output in self.nodes.pop(name).outputs:
             del self.values[output]
 
-    def replace_value(self, old: str, new: str) -> None:
-        """Let everybody who uses `old` use `new`: one sweep over the graph, so gather many in `replace_values`."""
-        self.replace_values({old: new})
-
     def replace_values(self, replacements: Mapping[str, str]) -> None:
-        """Let everybody who uses a key use its value instead."""
+        """Let everybody who uses a key use its value instead; outputs go on being fetched by the names they had."""
         if not replacements:
             return
         for node in list(self.nodes.values()):
             if any(name in replacements for name in node.inputs.values()):
                 inputs = {argument: replacements.get(name, name) for argument, name in node.inputs.items()}
                 self.nodes[node.name] = replace(node, inputs=inputs)
-        self.outputs = [replacements.get(name, name) for name in self.outputs]
+        self.outputs = {name: replacements.get(value, value) for name, value in self.outputs.items()}
         self.updates = {state: replacements.get(name, name) for state, name in self.updates.items()}
 
     # -- looking -------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def to_text(graph: Graph) -> str:
         made = ", ".join(f"{value.name}: {value.type}" for value in graph.output_values(node))
         used = ", ".join(f"{argument}={value}" for argument, value in node.inputs.items())
         lines.append(f"{made} = {node.op}({used})")
-    lines.append(f"outputs {', '.join(graph.outputs)}")
+    texts = [name if name == value else f"{name}={value}" for name, value in graph.outputs.items()]
+    lines.append(f"outputs {', '.join(texts)}")
     lines += [f"update {state} = {value}" for state, value in graph.updates.items()]
     return "\n".join(lines)

@@ -1,0 +1,201 @@
+"""The CPU device: NumPy, the meaning of every op. A program is a flat list of functions without arguments.
+
+Everything is decided when the program is loaded: which array each step reads and writes is bound into its function.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from flownet.devices.cpu.elementwise import Scratch, compile_elementwise
+from flownet.devices.device import Device, Program, Step, Storage
+from flownet.errors import FlownetError
+from flownet.graph import Graph, Kind, Node
+from flownet.op import Op
+from flownet.op.contract import wanted
+from flownet.passes.order_nodes import order_nodes
+from flownet.passes.plan_memory import MemoryPlan, plan_memory
+from flownet.types import TensorType
+
+__all__ = ["CPU", "CPUProgram", "CPUStorage", "HostTarget"]
+
+
+@dataclass(frozen=True)
+class HostTarget:
+    """What passes may know of the CPU device."""
+
+    family: str = "numpy"
+
+
+class CPUStorage(Storage):
+    """A NumPy array."""
+
+    def __init__(self, type: TensorType) -> None:
+        self.type = type
+        self.array = np.zeros(tuple(type.shape), type.dtype.numpy)  # type: ignore[arg-type]
+
+    def read(self) -> np.ndarray:
+        return self.array.copy()
+
+    def write(self, array: np.ndarray) -> None:
+        self.array[...] = array
+
+
+class CPU(Device):
+    """NumPy on the processor."""
+
+    name = "cpu"
+    target = HostTarget()
+
+    @property
+    def description(self) -> str:
+        return f"NumPy {np.__version__} on {platform.processor() or platform.machine()}"
+
+    def storage(self, type: TensorType) -> CPUStorage:
+        return CPUStorage(type)
+
+    def load(self, graph: Graph, storages: Mapping[str, Storage]) -> CPUProgram:
+        return CPUProgram(graph, {name: storage.array for name, storage in storages.items()})  # type: ignore[attr-defined]
+
+
+class CPUProgram(Program):
+    """A graph as bound NumPy calls over one arena."""
+
+    def __init__(self, graph: Graph, stored: Mapping[str, np.ndarray]) -> None:
+        self.graph = graph
+        self.order = order_nodes(graph)
+        in_place = _updates_in_place(graph, self.order)
+        self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place)
+        self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
+        self._start = -self._arena.ctypes.data % 64
+        self._arrays: dict[str, np.ndarray] = {}
+        self._inputs = {}
+        for value in graph.values.values():
+            if value.kind is Kind.INPUT:
+                self._inputs[value.name] = np.zeros(_shape(value.type), value.type.dtype.numpy)
+                self._arrays[value.name] = self._inputs[value.name]
+            elif value.kind is Kind.CONSTANT:
+                self._arrays[value.name] = np.array(value.initial, value.type.dtype.numpy).reshape(_shape(value.type))
+            elif value.kind is not Kind.RESULT:
+                self._arrays[value.name] = stored[value.name]
+        for result, state in in_place.items():
+            self._arrays[result] = stored[state]
+        scratch = Scratch()
+        steps = [self._step(node, scratch) for node in self.order]
+        steps += [
+            Step(partial(np.copyto, stored[state], self._array(value)), (), f"store {state}", "cpu")
+            for state, value in graph.updates.items()
+            if value not in in_place
+        ]
+        self.steps = [step for step in steps if step is not None]
+        self._runs = [step.run for step in self.steps]
+        inputs = sum(array.nbytes for array in self._inputs.values())
+        self.peak_bytes = self.memory.arena_bytes + scratch.nbytes + inputs + sum(a.nbytes for a in stored.values())
+
+    def feed(self, name: str, array: np.ndarray) -> None:
+        np.copyto(self._inputs[name], array)
+
+    def run(self) -> None:
+        steps = iter(self._runs)
+        with np.errstate(all="ignore"):  # what is not finite is found in the loss, not by warnings
+            try:
+                for step in steps:
+                    step()
+            except FlownetError as error:
+                at = len(self._runs) - steps.__length_hint__() - 1  # type: ignore[attr-defined]
+                raise self._placed(error, self.steps[at]) from None
+
+    def fetch(self, name: str) -> np.ndarray:
+        return self._array(self.graph.outputs[name]).copy()
+
+    def run_checked(self) -> str | None:
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                step.run()
+                for node in step.nodes:
+                    for name in self.graph.nodes[node].outputs:
+                        array = self._array(name)
+                        if array.dtype.kind == "f" and not np.isfinite(array).all():
+                            return node
+        return None
+
+    def _placed(self, error: FlownetError, step: Step) -> FlownetError:
+        from dataclasses import replace
+
+        spans = [self.graph.nodes[node].origin.span for node in step.nodes]
+        span = next((span for span in spans if span is not None), None)
+        return type(error)(replace(d, span=d.span or span) for d in error.diagnostics)
+
+    def _array(self, name: str) -> np.ndarray:
+        if name not in self._arrays:
+            value = self.graph.values[name]
+            buffer = self.memory.buffer_of[name]
+            if buffer in self._arrays:  # a view of something that has its own memory
+                self._arrays[name] = self._arrays[buffer].reshape(_shape(value.type))
+            else:
+                start = self._start + self.memory.offsets[buffer]
+                flat = self._arena[start : start + int(value.type.nbytes)]  # type: ignore[arg-type]
+                self._arrays[name] = flat.view(value.type.dtype.numpy).reshape(_shape(value.type))
+        return self._arrays[name]
+
+    def _step(self, node: Node, scratch: Scratch) -> Step | None:
+        inputs = {argument: self._array(name) for argument, name in node.inputs.items()}
+        outputs = {name: self._array(value) for name, value in zip(node.op.outputs, node.outputs, strict=True)}
+        if node.op.is_view and len(outputs) == 1 and node.outputs[0] not in self.memory.offsets:
+            return None
+        if hasattr(node.op, "expressions"):
+            run = compile_elementwise(node.op.expressions(), inputs, outputs, scratch)
+        else:
+            run = _call(node.op, inputs, list(outputs.values()))
+        types = {argument: self.graph.values[name].type for argument, name in node.inputs.items()}
+        flops, _ = node.op.cost(types, [self.graph.values[name].type for name in node.outputs])
+        nbytes = sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
+        return Step(run, (node.name,), node.op.name, "cpu", int(flops), nbytes)  # type: ignore[arg-type]
+
+
+def _shape(type: TensorType) -> tuple[int, ...]:
+    return tuple(int(dim) for dim in type.shape)  # type: ignore[arg-type]
+
+
+def _call(op: Op, inputs: Mapping[str, np.ndarray], outputs: list[np.ndarray]) -> Callable[[], Any]:
+    """`op.forward` with its arguments bound; one that cannot write into given arrays is followed by a copy."""
+    if op.takes_out:
+        out = outputs[0] if len(outputs) == 1 else tuple(outputs)
+        return partial(op.forward, *wanted(op.forward, inputs), out=out)
+    if len(outputs) == 1 and not hasattr(op, "method"):
+        forward, arguments, (only,) = op.forward, wanted(op.forward, inputs), outputs
+        return lambda: np.copyto(only, forward(*arguments))  # type: ignore[arg-type]
+
+    def run() -> None:
+        for out, result in zip(outputs, op.run(inputs), strict=True):
+            np.copyto(out, result)
+
+    return run
+
+
+def _updates_in_place(graph: Graph, order: list[Node]) -> dict[str, str]:
+    """Result -> the state or parameter whose memory it may be written into at once.
+
+    That is so when the node that makes it is elementwise (it reads each element before it writes it) and runs behind
+    all who read the old value, and when nobody fetches the result under another name.
+    """
+    position = {node.name: index for index, node in enumerate(order)}
+    last_read: dict[str, int] = {}
+    for node in order:
+        for name in node.inputs.values():
+            last_read[name] = max(last_read.get(name, -1), position[node.name])
+    views = {name for node in order if node.op.is_view for name in node.inputs.values()}
+    found = {}
+    for state, result in graph.updates.items():
+        producer = graph.values[result].producer
+        if producer is None or result in graph.outputs.values() or state in graph.outputs.values() or state in views:
+            continue
+        if hasattr(graph.nodes[producer].op, "expressions") and last_read.get(state, -1) <= position[producer]:
+            found[result] = state
+    return found

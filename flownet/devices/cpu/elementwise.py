@@ -1,0 +1,131 @@
+"""Elementwise expressions as straight lists of NumPy calls into preallocated arrays.
+
+The expressions of a node are one directed acyclic graph: equal subexpressions are computed once. Every call writes into
+scratch memory that all steps of a program share (they run one behind the other), the last one into the node's output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from flownet.expression import FUNCTIONS, Call, Expression, Name, Number
+
+__all__ = ["Scratch", "compile_elementwise"]
+
+
+class Scratch:
+    """Temporary arrays by number; number `i` is the same memory for every step that asks for it."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[int, np.ndarray] = {}
+        self.nbytes = 0
+
+    def array(self, number: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        held = self._bytes.get(number)
+        if held is None or held.nbytes < needed:
+            self.nbytes += needed - (0 if held is None else held.nbytes)
+            held = self._bytes[number] = np.empty(needed, np.uint8)
+        return held[:needed].view(dtype).reshape(shape)
+
+
+def compile_elementwise(
+    expressions: Mapping[str, Expression],
+    operands: Mapping[str, np.ndarray],
+    outputs: Mapping[str, np.ndarray],
+    scratch: Scratch,
+) -> Callable[[], None]:
+    """A function of no arguments that computes `expressions` over `operands` into `outputs`.
+
+    An output may share its memory with an operand (an update in place): then it is written when nobody reads the
+    operand any more.
+    """
+    calls: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+    computed: dict[Expression, object] = {}
+    late: list[tuple[np.ndarray, np.ndarray]] = []
+    remaining = list(expressions)
+    counter = iter(range(1 << 30))
+
+    def result_of(expression: Expression, out: np.ndarray | None = None) -> object:
+        if isinstance(expression, Name):
+            return operands[expression.id]
+        if isinstance(expression, Number):
+            return expression.value
+        if expression in computed:
+            return computed[expression]
+        arguments = tuple(result_of(argument) for argument in expression.arguments)
+        function = FUNCTIONS[expression.function].numpy
+        with np.errstate(all="ignore"):
+            sample = np.asarray(function(*(_tiny(argument) for argument in arguments)))
+        shape = np.broadcast_shapes(*(np.shape(argument) for argument in arguments))
+        fits = out is not None and sample.dtype == out.dtype and shape == out.shape
+        if fits and expression.function == "where":  # it writes twice, and so must not overwrite what it reads
+            fits = not any(isinstance(a, np.ndarray) and np.may_share_memory(a, out) for a in arguments)
+        target = out if fits and out is not None else scratch.array(next(counter), shape, sample.dtype)
+        if isinstance(function, np.ufunc):
+            calls.append((function, (*arguments, target)))
+        elif expression.function == "where":
+            calls.append((_where, (*arguments, target)))
+        else:
+            calls.append((_through_copy, (function, arguments, target)))
+        computed[expression] = target
+        return target
+
+    for name, expression in expressions.items():
+        remaining.remove(name)
+        out = outputs[name]
+        operand_overwritten = [o for o, array in operands.items() if np.may_share_memory(array, out)]
+        still_read = any(_reads(expressions[later], operand_overwritten, computed | {expression: None}) for later in remaining)
+        direct = not still_read
+        value = result_of(expression, out if direct else None)
+        if value is not out:
+            if direct:
+                calls.append((np.copyto, (out, value)))
+            else:
+                late.append((out, value))  # type: ignore[arg-type]
+    calls += [(np.copyto, pair) for pair in late]
+    return _sequence(calls)
+
+
+def _sequence(calls: list[tuple[Callable[..., object], tuple[object, ...]]]) -> Callable[[], None]:
+    """The calls as one function; its source is generated, because a loop over the list would cost more than the calls."""
+    scope: dict[str, object] = {}
+    lines = []
+    for i, (function, arguments) in enumerate(calls):
+        scope[f"f{i}"] = function
+        names = []
+        for j, argument in enumerate(arguments):
+            scope[f"a{i}_{j}"] = argument
+            names.append(f"a{i}_{j}")
+        lines.append(f"    f{i}({', '.join(names)})")
+    bound = ", ".join(f"{name}={name}" for name in scope)  # defaults are locals: faster than globals
+    source = f"def step({bound}):\n" + "\n".join(lines or ["    pass"])
+    exec(compile(source, "<elementwise>", "exec"), scope)  # our own text, nothing of a user's is in it
+    return scope["step"]  # type: ignore[return-value]
+
+
+def _where(condition: object, chosen: object, otherwise: object, out: np.ndarray) -> None:
+    np.copyto(out, otherwise)  # type: ignore[arg-type]
+    np.copyto(out, chosen, where=np.asarray(condition, bool))  # type: ignore[arg-type]
+
+
+def _through_copy(function: Callable[..., object], arguments: tuple[object, ...], out: np.ndarray) -> None:
+    np.copyto(out, function(*arguments))  # type: ignore[arg-type]
+
+
+def _tiny(argument: object) -> object:
+    """An array of the same element type, to learn the element type of a result."""
+    return np.ones((), argument.dtype)[None] if isinstance(argument, np.ndarray) else argument
+
+
+def _reads(expression: Expression, operands: list[str], computed: Mapping[Expression, object]) -> bool:
+    """Whether computing the expression still reads one of the operands, given what is computed."""
+    if expression in computed:
+        return False
+    if isinstance(expression, Name):
+        return expression.id in operands
+    if isinstance(expression, Call):
+        return any(_reads(argument, operands, computed) for argument in expression.arguments)
+    return False

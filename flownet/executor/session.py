@@ -1,0 +1,151 @@
+"""A session: the parameters and states of a network on a device, and the plans that were made for it.
+
+A plan is a graph bound to sizes, passed through the device's pipeline and loaded. Running it is `Program.run`, a loop
+without decisions; which sizes arrive is decided here, once a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from flownet.devices.device import Device, Program, Storage
+from flownet.errors import FlownetError, near_names
+from flownet.graph import Graph, Kind, Value
+from flownet.passes.pipeline import run_passes
+from flownet.types import Dim, Symbolic, TensorType
+
+__all__ = ["Plan", "Session", "sizes_of"]
+
+
+@dataclass
+class Plan:
+    """A loaded graph: `graph` is what the passes left of it."""
+
+    graph: Graph
+    program: Program
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Feed, run, and fetch every output."""
+        for name, array in inputs.items():
+            self.program.feed(name, array)
+        self.program.run()
+        return {name: self.program.fetch(name) for name in self.graph.outputs}
+
+
+class Session:
+    """Runs graphs that share parameters and states by name."""
+
+    def __init__(self, device: Device, *, seed: int = 0, without: Iterable[str] = (), check: bool = False) -> None:
+        self.device, self.seed = device, seed
+        self.without, self.check = tuple(without), check
+        self.storages: dict[str, Storage] = {}
+        self.trainable: set[str] = set()
+        self._plans: dict[tuple, Plan] = {}
+
+    # -- parameters and states ---------------------------------------------------------------------------------------------
+
+    def initialise(self, graph: Graph) -> None:
+        """Give every parameter and state of `graph` that has no storage yet its starting value."""
+        for value in (*graph.parameters, *graph.states):
+            if value.name in self.storages:
+                continue
+            storage = self.device.storage(value.type)
+            storage.write(starting_array(value, self.seed))
+            self.storages[value.name] = storage
+            if value.kind is Kind.PARAMETER:
+                self.trainable.add(value.name)
+
+    def read(self) -> dict[str, np.ndarray]:
+        """All parameters and states, copied to the host."""
+        return {name: storage.read() for name, storage in self.storages.items()}
+
+    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set parameters and states; others keep their values. Raises FlownetError (`weights-mismatch`), changing nothing."""
+        problems = []
+        for name, array in arrays.items():
+            if name not in self.storages:
+                problems.append(f"`{name}` is not in the graph; {near_names(name, self.storages) or 'no name is near'}")
+            elif tuple(array.shape) != tuple(self.storages[name].type.shape):
+                problems.append(f"`{name}` is {list(array.shape)} in the weights, {self.storages[name].type} in the graph")
+        if problems:
+            raise FlownetError.of(
+                "weights-mismatch", "the weights are those of another graph", *problems,
+                help="use the graph file that the weights were trained with",
+            )  # fmt: skip
+        for name, array in arrays.items():
+            self.storages[name].write(np.asarray(array, self.storages[name].type.dtype.numpy))
+
+    # -- plans -------------------------------------------------------------------------------------------------------------
+
+    def plan(self, graph: Graph, sizes: Mapping[str, int] | None = None) -> Plan:
+        """The plan of `graph` for these sizes of its symbols; made once, and kept."""
+        key = (id(graph), tuple(sorted((sizes or {}).items())))
+        if key not in self._plans:
+            self.initialise(graph)
+            bound = graph.bind(sizes or {})
+            if missing := sorted(bound.symbols()):
+                raise FlownetError.of("open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it")
+            bound = run_passes(bound, self.device.target, self.device.passes, without=self.without, check=self.check)
+            used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
+            plan = Plan(bound, self.device.load(bound, used))
+            plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
+            self._plans[key] = plan
+        return self._plans[key]
+
+    def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run `graph` on arrays; their shapes say the sizes of its symbols."""
+        arrays = {name: np.asarray(array) for name, array in inputs.items()}
+        return self.plan(graph, sizes_of(graph, arrays))(arrays)
+
+
+def starting_array(value: Value, seed: int) -> np.ndarray:
+    """The starting value of a parameter or state: by its initialiser, or as given."""
+    if value.name == "rng" and value.kind is Kind.STATE:  # the random ops' key and counter: (seed, step)
+        return np.array([seed & 0xFFFFFFFF, 0], value.type.dtype.numpy)
+    if hasattr(value.initial, "array"):
+        return value.initial.array(seed, value.name)
+    return np.broadcast_to(np.asarray(value.initial, value.type.dtype.numpy), tuple(value.type.shape)).copy()  # type: ignore[arg-type]
+
+
+def sizes_of(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """What the arrays say that the symbols are. Raises FlownetError where they disagree with the inputs' types."""
+    known = {value.name: value.type for value in graph.inputs}
+    for name in arrays:
+        if name not in known:
+            raise FlownetError.of("unknown-input", f"the graph has no input `{name}`", help=near_names(name, known) or f"its inputs are {', '.join(known)}")
+    if missing := [name for name in known if name not in arrays]:
+        raise FlownetError.of("missing-input", f"the graph's input `{missing[0]}` is not fed", help=f"it is {known[missing[0]]}")
+    sizes: dict[str, int] = {}
+    told_by: dict[str, str] = {}
+    for name, array in arrays.items():
+        type_ = known[name]
+        if array.ndim != type_.rank:
+            raise _mismatch(name, type_, array, f"it has {array.ndim} axes, not {type_.rank}")
+        for dim, size in zip(type_.shape, array.shape, strict=True):
+            symbol = _single_symbol(dim)
+            if symbol and sizes.setdefault(symbol, size) != size:
+                raise FlownetError.of(
+                    "size-conflict", f"`{symbol}` would be both {sizes[symbol]} and {size}",
+                    f"`{told_by[symbol]}` says {sizes[symbol]}, `{name}` says {size}", help="a symbol means one size everywhere",
+                )  # fmt: skip
+            if symbol:
+                told_by.setdefault(symbol, name)
+    for name, array in arrays.items():
+        wanted = known[name].bind(sizes).shape
+        if any(isinstance(dim, int) and dim != size for dim, size in zip(wanted, array.shape, strict=True)):
+            raise _mismatch(name, known[name], array, f"with the sizes known it is [{', '.join(map(str, wanted))}]")
+    return sizes
+
+
+def _single_symbol(dim: Dim) -> str | None:
+    if isinstance(dim, Symbolic) and len(dim.terms) == 1 and dim.terms[0][1] == 1 and len(dim.terms[0][0]) == 1:
+        part = dim.terms[0][0][0]
+        return part if isinstance(part, str) else None
+    return None
+
+
+def _mismatch(name: str, type_: TensorType, array: np.ndarray, why: str) -> FlownetError:
+    return FlownetError.of("input-mismatch", f"`{name}` is {type_}, got {array.dtype}{list(array.shape)}", why)
