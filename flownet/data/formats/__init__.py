@@ -1,0 +1,1 @@
+"""Readers of file formats: bytes in, arrays out, or an error that names the file and what was expected."""
