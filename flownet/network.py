@@ -1,0 +1,242 @@
+"""A network in Python: load a graph, bind weights, run it on arrays, differentiate it, train it.
+
+    net = flownet.load("graphs/digits.yaml")
+    result = flownet.train(net, epochs=3)
+    net.run(image=images)["probabilities"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flownet.devices.choose import choose_device
+from flownet.errors import FlownetError, near_names
+from flownet.executor import Session
+from flownet.executor.session import Plan, sizes_of
+from flownet.graph import Graph, Kind
+from flownet.language import Document, load as load_document
+from flownet.passes.differentiate import differentiate
+from flownet.passes.expand_composites import expand_composites
+from flownet.passes.specialise_inference import specialise_inference
+from flownet.registry import Registry, default_registry
+from flownet.training.checkpoint import read_tensors, write_tensors
+from flownet.training.run import Result, Run, graph_hash, network_state, new_folder
+from flownet.training.trainer import Progress
+from flownet.training.training_graph import with_dtype
+from flownet.types import DType
+
+__all__ = ["Network", "compile", "load", "train"]
+
+
+class Network:
+    """A graph with weights on a device.
+
+    document: what the graph file says; `graph` of it is the network as declared
+    session:  its parameters and states on the device
+    """
+
+    def __init__(self, document: Document, session: Session, registry: Registry) -> None:
+        self.document, self.session, self.registry = document, session, registry
+        self.inference = specialise_inference(document.graph)
+        self._derived: dict[tuple, Graph] = {}
+        session.initialise(document.graph)
+
+    @property
+    def graph(self) -> Graph:
+        """The network as declared, typed."""
+        return self.document.graph
+
+    # -- running -----------------------------------------------------------------------------------------------------------
+
+    def run(self, inputs: Mapping[str, Any] | None = None, /, *, fetch: Sequence[str] = (), **named: Any) -> dict[str, np.ndarray]:
+        """The outputs by name, as outside of training, for inputs by name (any batch size).
+
+        fetch: values to return instead of the graph's outputs: any node's name, `node.output`, or a parameter
+        """
+        graph = self._fetching(tuple(fetch)) if fetch else self.inference
+        return self.session.run(graph, self._arrays({**(inputs or {}), **named}))
+
+    __call__ = run
+
+    def gradients(
+        self, of: str, wrt: Iterable[str], inputs: Mapping[str, Any] | None = None, /, **named: Any
+    ) -> dict[str, np.ndarray]:
+        """The gradients of the sum of value `of` with respect to the values `wrt` (inputs, parameters, results)."""
+        wrt = tuple(wrt)
+        arrays = self._arrays({**(inputs or {}), **named})
+        sizes = sizes_of(self.inference, arrays)
+        key = ("gradients", of, wrt, tuple(sorted(sizes.items())))
+        if key not in self._derived:
+            self._check_values((of, *wrt))
+            base = self.inference.copy()
+            base.outputs = {name: name for name in (of, *wrt) if base.values[name].kind is Kind.RESULT}
+            graph = expand_composites(base.bind(sizes))
+            real = {name: graph.outputs.get(name, name) for name in (of, *wrt)}
+            graph, found = differentiate(graph, real[of], [real[name] for name in wrt])
+            graph.outputs = {name: found[real[name]] for name in wrt}
+            graph.updates = {}
+            self._derived[key] = graph
+        return self.session.run(self._derived[key], arrays)
+
+    def plan(self, **sizes: int) -> Plan:
+        """The inference plan for these sizes of the symbols."""
+        return self.session.plan(self.inference, sizes)
+
+    # -- weights -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """The parameters and running statistics, copied from the device."""
+        return network_state(self.graph, self.session)
+
+    def bind(self, weights: Mapping[str, Any] | Path | str) -> Network:
+        """Take weights from a mapping or a safetensors file. Raises FlownetError (`weights-mismatch`), changing nothing."""
+        if not isinstance(weights, Mapping):
+            weights = read_tensors(weights).tensors
+        own = set(self.weights)
+        given = {name: np.asarray(array) for name, array in weights.items() if name in own or not _optimizer_state(name)}
+        if missing := sorted(own - set(given)):
+            raise FlownetError.of(
+                "weights-mismatch", "the weights are those of another graph",
+                *(f"`{name}` is in the graph, not in the weights" for name in missing[:10]),
+                *(f"`{name}` is in the weights, not in the graph" for name in sorted(set(given) - own)[:10]),
+                help="use the graph file that the weights were trained with",
+            )  # fmt: skip
+        self.session.write(given)
+        return self
+
+    def save(self, path: Path | str) -> None:
+        """Write the weights as a safetensors file, atomically."""
+        write_tensors(Path(path), self.weights, {"graph": graph_hash(self.graph), **saved_with(self.registry, self.graph)})
+
+    # -- inside ------------------------------------------------------------------------------------------------------------
+
+    def _arrays(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        types = {value.name: value.type for value in self.inference.inputs}
+        return {
+            name: np.asarray(array, types[name].dtype.numpy if name in types else None) for name, array in inputs.items()
+        }
+
+    def _fetching(self, names: tuple[str, ...]) -> Graph:
+        if names not in self._derived:
+            self._check_values(names)
+            graph = self.inference.copy()
+            graph.outputs = {name: name for name in names}
+            self._derived[names] = graph
+        return self._derived[names]
+
+    def _check_values(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.inference.values:
+                help = near_names(name, self.inference.values) or "`flownet describe` lists them"
+                raise FlownetError.of("unknown-value", f"the graph has no value `{name}`", help=help)
+
+
+def load(
+    source: Path | str | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    seed: int | None = None,
+    dtype: str = "float32",
+    weights: Mapping[str, Any] | Path | str | None = None,
+    registry: Registry | None = None,
+    data_root: Path | str | None = None,
+) -> Network:
+    """The network that a graph file (YAML or JSON) or a dict describes, with its parameters started from `seed`.
+
+    overrides: as `--set` takes them (`vars.width=12`)
+    device:    `auto`, `cpu`, `opencl`, `opencl:0`, `opencl:nvidia`, or a plugin's
+    dtype:     "float64" computes everything in double precision
+    weights:   a safetensors file or a mapping to start from
+
+    Raises FlownetError with every mistake in the file.
+    """
+    registry = registry or default_registry()
+    document = load_document(source, overrides=overrides, registry=registry, data_root=data_root)
+    return compile(document, device=device, seed=seed, dtype=dtype, weights=weights, registry=registry)
+
+
+def compile(
+    document: Document,
+    *,
+    device: str = "auto",
+    seed: int | None = None,
+    dtype: str = "float32",
+    weights: Mapping[str, Any] | Path | str | None = None,
+    registry: Registry | None = None,
+    without: Sequence[str] = (),
+    check: bool = False,
+) -> Network:
+    """A network on a device, made of a document that is loaded already."""
+    from dataclasses import replace
+
+    registry = registry or default_registry()
+    if dtype != "float32":
+        section = document.train
+        section = replace(section, graph=with_dtype(section.graph, DType.of(dtype))) if section else None
+        document = replace(document, graph=with_dtype(document.graph, DType.of(dtype)), train=section)
+    if seed is None:
+        seed = document.train.seed if document.train else 0
+    elif document.train:
+        document = replace(document, train=replace(document.train, seed=seed))
+    session = Session(choose_device(device, registry), seed=seed, without=without, check=check)
+    network = Network(document, session, registry)
+    return network.bind(weights) if weights is not None else network
+
+
+def train(
+    network: Network,
+    *,
+    folder: Path | str | None = None,
+    epochs: int | None = None,
+    callback: Callable[[Progress], Any] | None = None,
+    resume: bool = False,
+    checkpoint_every: int | None = None,
+    data_root: Path | str | None = None,
+) -> Result:
+    """Train a network as its `train` section says; the weights stay in it, and lie in the run's folder.
+
+    folder:   where log, checkpoints, weights and curve go; a new one below `runs/` unless given
+    callback: called with a `Progress` after every step and epoch; training ends when it returns False
+    resume:   go on from the checkpoint in `folder`
+
+    Raises FlownetError: `no-train-section`, and what data and training raise.
+    """
+    from dataclasses import replace
+
+    from flownet.language import expand
+
+    document = network.document
+    if document.train is None:
+        raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="add a `train:` section")
+    if epochs is not None:
+        document = replace(document, train=replace(document.train, epochs=epochs))
+    run = Run(
+        document,
+        network.session,
+        document.train.data.open(data_root),
+        Path(folder) if folder is not None else new_folder(Path("runs"), document.graph.name),
+        text=expand(document),
+        checkpoint_every=checkpoint_every,
+        hooks=network.registry.manager.hook,
+        callback=callback,
+        metadata=saved_with(network.registry, document.graph),
+    )
+    if resume:
+        run.resume()
+    return run.train()
+
+
+def saved_with(registry: Registry, graph: Graph) -> dict[str, Any]:
+    """What a saved model needs besides flownet: plugin -> version, for the plugins whose ops it uses."""
+    owners = {registry.owner("op", node.op.name) for node in graph.nodes.values() if registry.find("op", node.op.name)}
+    return {"plugins": {name: registry.plugins[name].version for name in sorted(owners)}}
+
+
+def _optimizer_state(name: str) -> bool:
+    return name.startswith("optimizer/") or name == "rng"

@@ -1,0 +1,222 @@
+"""A run: its folder, its log, its checkpoints, and who is told what happens.
+
+A run's folder holds `graph.yaml` (the graph file in full form), `log.jsonl`, `checkpoint.safetensors` (all that is needed
+to go on), and at the end `weights.safetensors` and `learning_curve.png`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flownet.errors import FlownetError, MachineError
+from flownet.executor import Session
+from flownet.graph import Graph, Kind
+from flownet.training.checkpoint import read_tensors, write_atomically, write_tensors
+from flownet.training.curve import draw_curve
+from flownet.training.log import Log, read_log
+from flownet.training.trainer import Evaluation, Position, Progress, Trainer
+
+__all__ = ["CHECKPOINT", "CURVE", "LOG", "WEIGHTS", "Result", "Run", "graph_hash", "network_state", "new_folder"]
+
+GRAPH, LOG, CHECKPOINT, WEIGHTS, CURVE = (
+    "graph.yaml", "log.jsonl", "checkpoint.safetensors", "weights.safetensors", "learning_curve.png",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: figures by split, and the files that it left."""
+
+    folder: Path
+    weights: Path
+    metrics: Mapping[str, Mapping[str, float]]
+    epochs: int
+    seconds: float
+    stopped: str = ""
+
+
+@dataclass
+class Run:
+    """One training run.
+
+    document:         what `flownet.language.load` returned
+    splits:           the dataset's splits
+    folder:           where the files go; it is made
+    text:             the graph file in full form, kept beside the weights
+    checkpoint_every: steps between checkpoints, besides the one at the end of every epoch; 0 for none, None for one
+                      whenever half a minute has passed
+    hooks:            `registry.manager.hook`, whose `flownet_train_…` are told what happens; None tells nobody
+    """
+
+    document: Any
+    session: Session
+    splits: Mapping[str, Any]
+    folder: Path
+    text: str = ""
+    checkpoint_every: int | None = None
+    hooks: Any = None
+    callback: Callable[[Progress], Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.trainer = Trainer(self.session, self.document.train, self.splits)
+        self._saved_at = time.monotonic()
+        self._kept_log = 0
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def resume(self) -> None:
+        """Take up the checkpoint in the folder. Raises FlownetError (`no-checkpoint`, `other-graph`)."""
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            raise FlownetError.of("no-checkpoint", f"there is no checkpoint in `{self.folder}`", help="train without `--resume`")
+        saved = read_tensors(path)
+        if saved.metadata.get("graph") != self._hash:
+            raise FlownetError.of(
+                "other-graph", f"the checkpoint in `{self.folder}` is of another graph, other data or other settings",
+                help=f"resume with `{self.folder / GRAPH}`, or train into another folder",
+            )  # fmt: skip
+        self.session.write(saved.tensors)
+        self.trainer.position = Position.from_json(saved.metadata["position"])
+        self._kept_log = saved.metadata["log_bytes"]
+
+    def train(self) -> Result:
+        """Train to the end, or to a Ctrl-C: the checkpoint says where, and `resume` goes on from there."""
+        started = time.monotonic()
+        self._make_folder()
+        self.log = Log(self.folder / LOG, self._kept_log)
+        self._tell("flownet_train_start", run=self)
+        outcome: dict[str, Any] = {"stopped": "error"}
+        try:
+            with _interrupts(self.trainer.stop):
+                for progress in self.trainer.run(self._between_steps):
+                    self._record(progress)
+                    if progress.kind == "epoch" and self.trainer.stopped:
+                        break
+            self.save_checkpoint()
+            metrics = self._final_figures()
+            self._save_results(metrics)
+            result = Result(
+                self.folder, self.folder / WEIGHTS, metrics, self.trainer.position.epoch, time.monotonic() - started,
+                self.trainer.stopped,
+            )  # fmt: skip
+            outcome = {"stopped": result.stopped, "metrics": metrics}
+            return result
+        finally:
+            self.log.close()
+            self._tell("flownet_train_end", run=self, result=outcome)
+
+    # -- what is kept ------------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self) -> None:
+        metadata = {
+            "graph": self._hash,
+            "position": self.trainer.position.to_json(),
+            "log_bytes": self.log.size,
+            **self.metadata,
+        }
+        write_tensors(self.folder / CHECKPOINT, self.session.read(), metadata)
+        self._saved_at = time.monotonic()
+
+    def _between_steps(self) -> None:
+        at = self.trainer.position
+        every = self.checkpoint_every
+        due = at.step % every == 0 if every else every is None and time.monotonic() - self._saved_at > _SECONDS_BETWEEN
+        if due or at.batch == 0:
+            self.save_checkpoint()
+
+    def _save_results(self, metrics: Mapping[str, Any]) -> None:
+        metadata = {"graph": self._hash, "metrics": metrics, **self.metadata}
+        write_tensors(self.folder / WEIGHTS, network_state(self.document.graph, self.session), metadata)
+        write_atomically(self.folder / CURVE, draw_curve(read_log(self.folder / LOG), self.document.graph.name))
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError.of("cannot-write", f"`{self.folder}` cannot be made: {error.strerror or error}", help="choose another by `--out`") from None
+        if self.text:
+            write_atomically(self.folder / GRAPH, self.text.encode())
+
+    @property
+    def _hash(self) -> str:
+        section = self.document.train
+        settings = (section.batch, section.epochs, section.seed, section.schedule, section.data, section.early_stopping)
+        return graph_hash(self.trainer.graph, settings, self.session.seed)
+
+    # -- what is told ------------------------------------------------------------------------------------------------------
+
+    def _record(self, progress: Progress) -> None:
+        record = {k: v for k, v in asdict(progress).items() if k not in ("epochs", "steps", "waited_s")}
+        record["time"] = time.time()
+        self.log.write(record)
+        self._tell("flownet_train_step" if progress.kind == "step" else "flownet_train_epoch", run=self, record=record)
+        if self.callback is not None and self.callback(progress) is False:
+            self.trainer.stop()
+
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        if self.hooks is not None:
+            getattr(self.hooks, hook)(**arguments)
+
+    def _final_figures(self) -> dict[str, dict[str, float]]:
+        names = [name for name in ("validation", "test") if name in self.splits]
+        return {name: _figures(self.trainer.evaluate(name)) for name in names}
+
+
+_SECONDS_BETWEEN = 30.0
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    return {"loss": evaluation.loss, **evaluation.metrics}
+
+
+def network_state(graph: Graph, session: Session) -> dict[str, np.ndarray]:
+    """The network's own parameters and states (no optimiser's): what `weights.safetensors` holds."""
+    names = [v.name for v in graph.values.values() if v.kind in (Kind.PARAMETER, Kind.STATE) and v.name != "rng"]
+    return {name: session.storages[name].read() for name in names if name in session.storages}
+
+
+def graph_hash(graph: Graph, *settings: Any) -> str:
+    """Sixteen hexadecimal digits that differ when the graph or the settings differ."""
+    return hashlib.sha256("\n".join([str(graph), *map(repr, settings)]).encode()).hexdigest()[:16]
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """`parent/name`, or `parent/name-2` and so on, whichever is not there yet."""
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if not folder.exists():
+            return folder
+        number += 1
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C (or a TERM) end training behind the running step; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread: an embedder stops by its callback
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
