@@ -66,7 +66,7 @@ def tiles(p: TapConvolution, target: Target) -> list[Tile]:
     return [_shared_out(p, target, *shape) for shape in shapes[:4]]
 
 
-def _patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:
+def patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:
     """(height, width, first row offset, first column offset) of the patch for `rows` rows of classes."""
     taps = p.taps or ((0, 0, 0),)
     top, left = min(t[0] for t in taps), min(t[1] for t in taps)
@@ -86,7 +86,7 @@ def _shared_out(p: TapConvolution, target: Target, pixels: int, columns: int) ->
     wanted = 8 * target.units
     rows = 1
     for candidate in range(1, high + 1):
-        high_patch, wide_patch, _, _ = _patch_shape(p, candidate)
+        high_patch, wide_patch, _, _ = patch_shape(p, candidate)
         fits = candidate == 1 or 4 * channels * high_patch * wide_patch <= target.l2 // 3
         even = ceil_div(high, candidate) < ceil_div(high, rows) or candidate == 1
         if fits and even and (p.batch * ceil_div(high, candidate) >= wanted or candidate * p.in_stride[0] <= 2):
@@ -120,7 +120,7 @@ def direct(
     rows_high = max(cls.size[0] for cls in p.classes)
     row_groups = ceil_div(rows_high, tile.rows)
     block_groups = ceil_div(k_blocks, tile.blocks)
-    patch_high, patch_wide, top, left = _patch_shape(p, tile.rows)
+    patch_high, patch_wide, top, left = patch_shape(p, tile.rows)
     x_size = p.batch * (channels if p.planar else ceil_div(channels, v) * v) * high * wide
     y_size = p.batch * k_vectors * v * out_high * out_wide
 
@@ -159,7 +159,7 @@ def direct(
         count = c_block if p.planar else c_blocks * patch_high * patch_wide * v
         size = c_block * patch_high * patch_wide if p.planar else count
         body.append(f"float patch[{size}] __attribute__((aligned(64)));")
-    copy = [] if bare else _copy(p, target, patch_high, patch_wide, top, left, c_blocks, first, prologue)
+    copy = [] if bare else copy_patch(p, target, patch_high, patch_wide, top, left, c_blocks, first, prologue)
     if not grouped:
         body += copy
     if bare and grouped:
@@ -249,7 +249,7 @@ def _class(
     return [*lines, "}"]
 
 
-def _copy(
+def copy_patch(
     p: TapConvolution,
     target: Target,
     patch_high: int,
