@@ -19,7 +19,7 @@ __all__ = ["differentiate", "sum_of"]
 
 
 def differentiate(graph: Graph, of: str, wrt: Iterable[str]) -> tuple[Graph, dict[str, str]]:
-    """The graph with gradient nodes, and for each value of `wrt` the name of its gradient (None-less: see below).
+    """The graph with gradient nodes, and for each value of `wrt` the name of its gradient.
 
     of:  the value to differentiate; where it is no scalar, the sum of its elements is meant
     wrt: values of any kind; one that `of` does not depend on has a gradient of zeros
@@ -31,7 +31,8 @@ def differentiate(graph: Graph, of: str, wrt: Iterable[str]) -> tuple[Graph, dic
     for name in [of, *wrt]:
         if name not in graph.values:
             raise FlownetError.of("unknown-value", f"there is no value `{name}` to differentiate")
-    order = [node for node in graph.topological() if node.name in graph.ancestors([of])]
+    reached = graph.ancestors([of])
+    order = [node for node in graph.topological() if node.name in reached]
     needed = _depending_on(graph, order, wrt)
     root = graph.values[of]
     g = Builder(graph)
