@@ -333,13 +333,14 @@ def filter_transform(p: TapConvolution, tiling: Tiling, target: Target, *, trans
 @dataclass(frozen=True)
 class GradientTiling:
     """A register tile of the product is `lanes` input channels x `columns` vectors of filters; a work-group takes
-    `group` tiles of the image at a time, and 1 / `splits` of all."""
+    `group` tiles of the image at a time, 1 / `splits` of all, and `blocks` blocks of columns * V filters."""
 
     m: int
     lanes: int
     columns: int
     group: int
     splits: int
+    blocks: int
 
 
 def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
@@ -355,11 +356,16 @@ def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
     for m in (4, 2):
         high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
         total = p.batch * high * wide
+        share = blocks // columns
+        while share > 1 and 4 * (m + 2) ** 2 * channels * share * columns * v > target.l2 // 3:
+            share = ceil_div(share, 2)  # the sums of a work-group are to stay in the second cache
         group = 8
-        while 4 * (m + 2) ** 2 * group * 2 * (channels + filters) <= target.l2 // 2 and group * 2 * 4 * target.units <= total:
+        width = channels + share * columns * v
+        while 4 * (m + 2) ** 2 * group * 2 * width <= target.l2 // 2 and group * 2 * 4 * target.units <= total:
             group *= 2
-        splits = max(1, min(4 * target.units, total // group))
-        out.append(GradientTiling(m, lanes, columns, group, splits))
+        parts = ceil_div(blocks // columns, share)
+        splits = max(1, min(ceil_div(4 * target.units, parts), total // group))
+        out.append(GradientTiling(m, lanes, columns, group, splits, share))
     return out
 
 
@@ -376,13 +382,15 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
     c_blocks, k_vectors = ceil_div(p.channels, v), ceil_div(p.filters, v)
     k_blocks, channels = k_vectors // columns, c_blocks * v
     top, left = min(t.taps)[:2]
-    x_stride, d_stride = c_blocks * group * v + v, k_vectors * group * v + v
+    share = tiling.blocks
+    x_stride, d_stride = c_blocks * group * v + v, share * columns * group * v + v
     parts = positions * k_blocks * channels * block
     body = [
         f"float xs[{positions * x_stride}] __attribute__((aligned(64)));",
         f"float ds[{positions * d_stride}] __attribute__((aligned(64)));",
         f"vec line[{positions}];",
         f"const int begin = (long)g0 * {total} / {tiling.splits}, last = (long)(g0 + 1) * {total} / {tiling.splits};",
+        f"const int kb0 = g1 * {share}, kb1 = min({k_blocks}, kb0 + {share});",
         f"for (int first = begin; first < last; first += {group}) {{",
         f"const int count = min({group}, last - first);",
         "for (int t = 0; t < count; t++) {",
@@ -396,7 +404,7 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
         "}",
         "}",
         f"const int y0 = ty * {m}, x0 = tx * {m};",
-        f"for (int cb = 0; cb < {k_vectors}; cb++) {{",
+        f"for (int cb = kb0 * {columns}; cb < kb1 * {columns}; cb++) {{",
         *_transform_tile(
             m,
             _GRADIENT,
@@ -404,14 +412,14 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
             t.output,
             m,
             "dY",
-            f"*(vec*)(ds + {{pos}} * {d_stride} + (cb / {columns} * {group} + t) * {block} + cb % {columns} * {v})",
+            f"*(vec*)(ds + {{pos}} * {d_stride} + ((cb / {columns} - kb0) * {group} + t) * {block} + cb % {columns} * {v})",
         ),
         "}",
         "}",
-        f"for (int pos = 0; pos < {positions}; pos++) for (int kb = 0; kb < {k_blocks}; kb++)"
+        f"for (int pos = 0; pos < {positions}; pos++) for (int kb = kb0; kb < kb1; kb++)"
         f" for (int c = 0; c < {channels}; c += {tiling.lanes}) {{",
         f"const float* a = xs + pos * {x_stride} + c / {v} * {group * v} + c % {v};",
-        f"const float* b = ds + pos * {d_stride} + kb * {group * block};",
+        f"const float* b = ds + pos * {d_stride} + (kb - kb0) * {group * block};",
         f"__global float* const q = P + (size_t)g0 * {parts} + ((pos * {k_blocks} + kb) * {channels} + c) * {block};",
     ]
     each = [(i, c) for i in range(tiling.lanes) for c in range(columns)]
@@ -439,7 +447,7 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
             Argument("dY", "in", p.batch * k_vectors * v * p.output[0] * p.output[1]),
             Argument("P", "out", tiling.splits * parts),
         ),
-        grid=(tiling.splits, 1, 1),
+        grid=(tiling.splits, ceil_div(k_blocks, share), 1),
         flops=p.flops,
         bytes=p.bytes,
         variant=f"winograd F({m}x{m}) {tiling.lanes}x{block} float{v}, {group} tiles, {tiling.splits} splits",
