@@ -190,6 +190,9 @@ def add_dataset(
     """
     root = DataRoot.of(root)
     cls = datasets.get(str(options.get("dataset")))
+    if cls is not None and cls.folder is None and "path" not in {option.name for option in options_of(cls)}:
+        message = f"dataset `{cls.name}` reads no single file or folder"
+        raise FlownetError.of("bad-option", message, help="name its files by its options in the graph file")
     with _unpacked(path, cls, root) as origin:
         target_name = _target_name(cls, name, origin)
         trial = dict(options)
@@ -198,9 +201,6 @@ def add_dataset(
         # every name that the dataset may look for leads to the user's files, so that nothing is copied for nothing
         stand_in = dataclasses.replace(root, stand_ins={target_name: origin})
         dataset = make_dataset(trial, datasets, augmentations)
-        if cls is not None and cls.folder is None and "path" not in {option.name for option in options_of(cls)}:
-            message = f"dataset `{cls.name}` reads no single file or folder"
-            raise FlownetError.of("bad-option", message, help="name its files by its options in the graph file")
         check_splits(dataset.open(stand_in))
         target = root.folder / target_name
         if target.exists() and not replace:
@@ -234,10 +234,9 @@ def _unpacked(path: Path, cls: type[Dataset] | None, root: DataRoot) -> Iterator
         return
     with _beside(root.folder / "archive") as temporary:
         inside = temporary / "inside"
-        if cls is not None and path.name in getattr(cls, "archives", ()):
-            # the dataset reads its archive as it is
+        if cls is not None and path.name in cls.archives:
             inside.mkdir()
-            os.link(path, inside / path.name) if _same_device(path, inside) else shutil.copy(path, inside)
+            shutil.copy(path, inside)
         else:
             try:
                 with tarfile.open(path) as archive:
@@ -247,10 +246,6 @@ def _unpacked(path: Path, cls: type[Dataset] | None, root: DataRoot) -> Iterator
                 raise FlownetError.of("data-unreadable", message) from None
         children = list(inside.iterdir())
         yield children[0] if len(children) == 1 and children[0].is_dir() else inside
-
-
-def _same_device(a: Path, b: Path) -> bool:
-    return a.stat().st_dev == b.stat().st_dev
 
 
 @contextmanager

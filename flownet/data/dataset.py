@@ -51,6 +51,9 @@ class Dataset:
     folder: ClassVar[str | None] = None
     """The folder in the data root, for a dataset that has one of its own; None: embedded, or named by an option."""
 
+    archives: ClassVar[tuple[str, ...]] = ()
+    """Names of archives that the dataset reads as they are, without their being unpacked."""
+
     validation: int | float = 0
     split_seed: int = 0
     limit: int | None = None

@@ -36,11 +36,11 @@ def sample_sheet(split: Split, count: int = 40, columns: int | None = None) -> I
     field = split.fields[image_name]
     pictures = _to_bytes(batch[image_name], field, _moments_of(split).get(image_name))
     mask_name = next((name for name, f in split.fields.items() if f.kind == "mask"), None)
-    if mask_name is not None:
-        masks = _coloured(batch[mask_name], split.fields[mask_name])
-        pictures = np.concatenate([pictures, masks], axis=2)
-    captions = _captions(batch, split.fields)
-    return _grid(pictures, captions, columns)
+    if mask_name is None:
+        return _grid(pictures, _captions(batch, split.fields), columns)
+    mask = split.fields[mask_name]
+    pictures = np.concatenate([pictures, _coloured(batch[mask_name], mask)], axis=2)
+    return _with_legend(_grid(pictures, _captions(batch, split.fields), columns), mask.classes or ())
 
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
@@ -129,6 +129,25 @@ def _grid(pictures: np.ndarray, captions: list[str] | None, columns: int | None)
         if captions:
             draw.text((left, top + height + 1), _fitting(captions[i], width, font), _INK, font)
     return sheet
+
+
+def _with_legend(sheet: Image.Image, classes: tuple[str, ...]) -> Image.Image:
+    """`sheet` with the colour and the name of each class below it, in as many lines as they need."""
+    font = ImageFont.load_default(11)
+    places, left, line = [], _GAP, 0
+    for name in classes:
+        width = 16 + round(font.getlength(name)) + 10
+        if left + width > sheet.width and left > _GAP:
+            left, line = _GAP, line + 1
+        places.append((left, sheet.height + line * 16))
+        left += width
+    out = Image.new("RGB", (sheet.width, sheet.height + 16 * (line + 1) + _GAP), _PAPER)
+    out.paste(sheet)
+    draw = ImageDraw.Draw(out)
+    for name, colour, (x, y) in zip(classes, class_colours(len(classes)).tolist(), places, strict=True):
+        draw.rectangle((x, y + 2, x + 11, y + 12), tuple(colour), _INK)
+        draw.text((x + 16, y), name, _INK, font)
+    return out
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:

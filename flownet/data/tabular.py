@@ -48,7 +48,8 @@ def tabular_split(
     - classes: `label` int32, and for two of them also `y` float32[1], 0 for the first and 1 for the second, for
       `binary_cross_entropy`
     """
-    arrays = {"x": np.stack([table.numbers(column) for column in features], axis=1).astype(dtype.numpy)}
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, which the split reports with its place
+        arrays = {"x": np.stack([table.numbers(column) for column in features], axis=1).astype(dtype.numpy)}
     fields = {"x": Field(dtype, (len(features),))}
     if target is not None and classes is None:
         arrays["y"] = table.numbers(target)[:, None].astype(dtype.numpy)

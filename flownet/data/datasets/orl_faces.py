@@ -39,6 +39,7 @@ class OrlFaces(Dataset):
     licence = "none stated; credit to Olivetti Research Laboratory is asked for"
     source = "Samaria, Harter 1994, AT&T Laboratories Cambridge, https://cam-orl.co.uk/facedatabase.html"
     folder = "orl-faces"
+    archives = ("orl_faces.tar.gz", "att_faces.tar.gz")
 
     test_faces: int = 1
 
