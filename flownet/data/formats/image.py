@@ -43,7 +43,10 @@ def image_size(path: Path) -> tuple[int, int]:
     """Height and width, from the header alone, as the picture is seen (a camera's rotation applied)."""
     with _opened(path, path) as image:
         width, height = image.size
-        turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
+        try:
+            turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
+        except Exception as error:
+            raise _bad(path, error) from None
     return (width, height) if turned else (height, width)
 
 
