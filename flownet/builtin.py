@@ -30,3 +30,17 @@ def flownet_ops() -> Iterable[type]:
 @hookimpl
 def flownet_initialisers() -> Iterable[type]:
     return initialisers.BUILTIN.values()
+
+
+@hookimpl
+def flownet_datasets() -> Iterable[type]:
+    from flownet.data import builtin_datasets
+
+    return builtin_datasets().values()
+
+
+@hookimpl
+def flownet_augmentations() -> Iterable[type]:
+    from flownet.data import builtin_augmentations
+
+    return builtin_augmentations().values()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from flownet.source import Span
 
@@ -80,7 +81,7 @@ class FlownetError(Exception):
         super().__init__(*self.diagnostics)
 
     @classmethod
-    def of(cls, code: str, message: str, *notes: str, span: Span | None = None, help: str = "") -> FlownetError:
+    def of(cls, code: str, message: str, *notes: str, span: Span | None = None, help: str = "") -> Self:
         """An error with one diagnostic."""
         return cls(Diagnostic(code, message, span, notes, help))
 

@@ -59,7 +59,7 @@ def flownet_datasets() -> Iterable[type]:  # type: ignore[empty-body]
 
 @hookspec
 def flownet_augmentations() -> Iterable[type]:  # type: ignore[empty-body]
-    """Augmentation classes (`flownet.data.augment.Augmentation`), for `train: {data: {augment: […]}}`."""
+    """Augmentation classes (`flownet.data.augmentation.Augmentation`), for `train: {data: {augment: […]}}`."""
 
 
 @hookspec
