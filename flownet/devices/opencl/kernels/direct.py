@@ -23,12 +23,14 @@ __all__ = ["Tile", "direct", "filter_shape", "partial_rows", "tiles"]
 
 @dataclass(frozen=True)
 class Tile:
-    """pixels x columns vectors in registers; `rows` of a class of pixels and `blocks` of columns * V channels a work-group."""
+    """pixels x columns vectors in registers; `rows` of a class of pixels and `blocks` of columns * V channels a work-group. With `lines` > 1
+    the pixels are that many whole rows: weights of narrow images, which have many channels, are then read less often."""
 
     pixels: int
     columns: int
     rows: int
     blocks: int
+    lines: int = 1
 
 
 def filter_shape(p: TapConvolution, columns: int, target: Target) -> tuple[int, ...]:
@@ -36,7 +38,8 @@ def filter_shape(p: TapConvolution, columns: int, target: Target) -> tuple[int, 
     v = target.vector
     block = columns * v
     _, count = p.input_blocks(block, v)
-    return (ceil_div(p.output[0], block), count, len(p.taps), p.input[0] if p.planar else v, block)
+    narrow = p.planar or (p.groups == 1 and p.input[0] < v)  # fewer channels than a block: the rest is left out
+    return (ceil_div(p.output[0], block), count, len(p.taps), p.input[0] if narrow else v, block)
 
 
 def _cost(pixels: int, columns: int, width: int) -> float:
@@ -55,15 +58,28 @@ def tiles(p: TapConvolution, target: Target) -> list[Tile]:
     blocks = ceil_div(p.output[0], v)
     dense = p.groups == 1 or (p.output[0] // p.groups) % v == 0
     shapes = [
-        (pixels, columns)
+        (pixels, columns, 1)
         for columns in range(1, 5)
         if blocks % columns == 0
         and (columns == 1 or (dense and (p.output[0] // p.groups) % (columns * v) == 0) or p.groups == 1)
         for pixels in range(1, min(width, 28) + 1)
         if pixels * columns + columns + 1 <= target.registers
     ]
-    shapes.sort(key=lambda s: (_cost(*s, width), -s[0] * s[1]))
+    if len(p.classes) == 1 and width <= 10:
+        high = p.classes[0].size[0]
+        shapes += [
+            (lines * width, columns, lines)
+            for _, columns, _ in [s for s in shapes if s[0] == width]
+            for lines in range(2, high + 1)
+            if lines * width * columns + columns + 1 <= target.registers
+        ]
+    shapes.sort(key=lambda s: (_cost(s[0], s[1], width * s[2]) * _row_waste(p, s[2]), -s[0] * s[1]))
     return [_shared_out(p, target, *shape) for shape in shapes[:4]]
+
+
+def _row_waste(p: TapConvolution, lines: int) -> float:
+    high = p.classes[0].size[0]
+    return ceil_div(high, lines) * lines / high
 
 
 def patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:
@@ -75,7 +91,7 @@ def patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:
     return (rows - 1) * p.in_stride[0] + bottom - top + 1, (wide - 1) * p.in_stride[1] + right - left + 1, top, left
 
 
-def _shared_out(p: TapConvolution, target: Target, pixels: int, columns: int) -> Tile:
+def _shared_out(p: TapConvolution, target: Target, pixels: int, columns: int, lines: int) -> Tile:
     """Rows and blocks for a work-group: enough work-groups to keep every core busy to the end, patches in half the second cache, and few
     rows copied twice."""
     v = target.vector
@@ -84,17 +100,17 @@ def _shared_out(p: TapConvolution, target: Target, pixels: int, columns: int) ->
     count = p.input_blocks(columns * v, v)[1]
     channels = p.input[0] if p.planar else count * v
     wanted = 8 * target.units
-    rows = 1
-    for candidate in range(1, high + 1):
+    rows = lines
+    for candidate in range(lines, ceil_div(high, lines) * lines + 1, lines):
         high_patch, wide_patch, _, _ = patch_shape(p, candidate)
-        fits = candidate == 1 or 4 * channels * high_patch * wide_patch <= target.l2 // 3
-        even = ceil_div(high, candidate) < ceil_div(high, rows) or candidate == 1
+        fits = candidate == lines or 4 * channels * high_patch * wide_patch <= target.l2 // 3
+        even = ceil_div(high, candidate) < ceil_div(high, rows) or candidate == lines
         if fits and even and (p.batch * ceil_div(high, candidate) >= wanted or candidate * p.in_stride[0] <= 2):
             rows = candidate
     blocks = groups if p.groups == 1 else 1
     while blocks > 1 and p.batch * ceil_div(high, rows) * ceil_div(groups, blocks) < wanted:
         blocks = ceil_div(blocks, 2)
-    return Tile(pixels, columns, rows, blocks)
+    return Tile(pixels, columns, rows, blocks, lines)
 
 
 def partial_rows(p: TapConvolution, tile: Tile) -> int:
@@ -132,6 +148,7 @@ def direct(
         and (top, left) == (0, 0)
         and patch_wide == wide
         and p.classes[0].size[0] + max(t[0] for t in p.taps) <= high
+        and rows_high % tile.lines == 0
     )  # no padding, nothing to normalise: tiles read X itself
     if p.planar:
         pixel, line, plane, channel = 1, patch_wide, 0, patch_high * patch_wide
@@ -191,7 +208,7 @@ def direct(
         grid=(row_groups, p.batch, block_groups),
         flops=p.flops,
         bytes=p.bytes,
-        variant=f"direct {tile.pixels}x{block} float{v}, {tile.rows} rows x {tile.blocks} blocks",
+        variant=f"direct {f'{tile.lines}*{tile.pixels // tile.lines}' if tile.lines > 1 else tile.pixels}x{block} float{v}, {tile.rows} rows x {tile.blocks} blocks",
         attributes=target.attributes,
     )
 
@@ -213,14 +230,18 @@ def _class(
     _, out_high, out_wide = p.output
     _, c_blocks, n_taps, _, _ = filter_shape(p, tile.columns, target)
     k_vectors = ceil_div(filters, v)
-    pixels = min(tile.pixels, wide)
-    whole = wide % pixels == 0
-    every = range(pixels)
+    line_pixels = min(tile.pixels // tile.lines, wide)
+    whole = wide % line_pixels == 0
+    every = [(dr, dc) for dr in range(tile.lines) for dc in range(line_pixels)]
+    ragged = tile.lines > 1 and rows % tile.lines
     each = range(tile.columns)
     tap_size = c_block * block
-    lines = [f"for (int i = i0; i < min({rows}, i0 + {tile.rows}); i++)", f"for (int j0 = 0; j0 < {wide}; j0 += {pixels}) {{"]
-    lines.append("const int j = j0;" if whole else f"const int j = min(j0, {wide - pixels});")
-    lines += [f"vec c{i}_{c} = 0;" for i in every for c in each]
+    lines = [
+        f"for (int i = i0; i < min({rows}, i0 + {tile.rows}); i += {tile.lines})",
+        f"for (int j0 = 0; j0 < {wide}; j0 += {line_pixels}) {{",
+    ]
+    lines.append("const int j = j0;" if whole else f"const int j = min(j0, {wide - line_pixels});")
+    lines += [f"vec c{i}_{c} = 0;" for i in range(len(every)) for c in each]
     if taps[0] < taps[1]:
         lines += [
             f"for (int cb = 0; cb < {c_blocks}; cb++) {{",
@@ -231,20 +252,24 @@ def _class(
             f"__attribute__((opencl_unroll_hint(4))) for (int c = 0; c < {c_block}; c++) {{",
         ]
         lines += [f"const vec b{c} = *(__global const vecu*)(b + {c * v});" for c in each]
-        for i in every:
-            lines.append(f"{{ const float s = a[{i * pixel * p.in_stride[1]}];")
+        for i, (dr, dc) in enumerate(every):
+            lines.append(f"{{ const float s = a[{dr * line * p.in_stride[0] + dc * pixel * p.in_stride[1]}];")
             lines += [f"c{i}_{c} = s * b{c} + c{i}_{c};" for c in each]
             lines.append("}")
         lines += [f"a += {channel}; b += {block};", "}", "}", "}"]
-    for i in every:
+    for i, (dr, dc) in enumerate(every):
         if not whole:
-            lines.append(f"if (j + {i} >= j0) {{")
+            lines.append(f"if (j + {dc} >= j0) {{")
+        if ragged and dr and not dc:
+            lines.append(f"if (i + {dr} < {rows}) {{")
         for c in each:
-            row = f"i * {p.out_stride[0]} + {cls.phase[0]}"
-            column = f"(j + {i}) * {p.out_stride[1]} + {cls.phase[1]}"
+            row = f"(i + {dr}) * {p.out_stride[0]} + {cls.phase[0]}"
+            column = f"(j + {dc}) * {p.out_stride[1]} + {cls.phase[1]}"
             place = f"(((size_t)n * {k_vectors} + kb * {tile.columns} + {c}) * {out_high} + {row}) * {out_wide} + {column}"
             lines += epilogue.store(f"c{i}_{c}", f"({place}) * {v}", target, c)
         if not whole:
+            lines.append("}")
+        if ragged and dr and dc == line_pixels - 1:
             lines.append("}")
     return [*lines, "}"]
 

@@ -48,7 +48,8 @@ def gradient_tiles(p: Convolution, target: Target) -> list[GradientTile]:
                 if lanes * columns + columns <= room:
                     shapes.append((lanes, columns, whole))
         else:
-            shapes += [(n, columns, False) for n in (16, 8, 4) if v % n == 0 and n * columns + columns <= room]
+            c_block = filter_shape(forward, columns, target)[3]
+            shapes += [(n, columns, False) for n in range(1, v + 1) if c_block % n == 0 and n * columns + columns <= room]
     if not shapes:  # a planar image of many channels and wide filters: spilled registers are still right
         shapes = [(p.channels * p.kernel[1], 1, False)]
     cost = {s: max(1.0, (s[0] + s[1]) / (s[0] * s[1]), 8 / (s[0] * s[1])) + 0.2 * (s[0] + s[1]) / (s[0] * s[1]) for s in shapes}
@@ -126,7 +127,7 @@ def weight_gradient(
         lanes = [(c, c * block) for c in range(tile.lanes)]
         body += [
             f"for (int cb = 0; cb < {c_blocks}; cb++) for (int r = 0; r < {p.kernel[0]}; r++)"
-            f" for (int s = 0; s < {p.kernel[1]}; s++) for (int c = 0; c < {v}; c += {tile.lanes}) {{",
+            f" for (int s = 0; s < {p.kernel[1]}; s++) for (int c = 0; c < {c_block}; c += {tile.lanes}) {{",
             f"const float* const a0 = patch + cb * {plane} + r * {dh * line} + s * {dw * pixel} + c;",
             f"__global float* const q = {out} + ((cb * {n_taps} + r * {p.kernel[1]} + s) * {c_block} + c) * {block};",
         ]
