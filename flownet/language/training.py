@@ -1,0 +1,528 @@
+"""`train:` — data, loss, metrics, optimiser and the settings of a run -> `TrainSection`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from flownet.errors import FlownetError, near_names
+from flownet.graph import Graph, Value
+from flownet.language.assembly import Assembly
+from flownet.language.components import Components
+from flownet.language.document import TrainSection
+from flownet.language.expansion import Expansion, FlatNode, GraphInput, Instance, Ref, Scope, Target
+from flownet.language.expressions import resolve
+from flownet.language.objective import WeightedSum
+from flownet.language.report import Report
+from flownet.language.tree import Mapping as TreeMapping
+from flownet.language.tree import Scalar, Sequence, Tree, written
+from flownet.types import DType, Symbolic, TensorType
+
+__all__ = ["KEYS", "SETTINGS", "read_training"]
+
+KEYS = (
+    "data", "loss", "optimizer", "metrics", "schedule", "batch", "epochs", "seed", "clip", "regularise", "early_stopping",
+)  # fmt: skip
+
+SETTINGS: dict[str, dict[str, tuple[Any, Any]]] = {
+    # key -> its own keys: the type, and the default (None: may be left out, `...`: required)
+    "clip": {"norm": (float, None), "value": (float, None)},
+    "regularise": {"l2": (float, None), "l1": (float, None)},
+    "early_stopping": {"patience": (int, ...), "monitor": (str, "loss"), "min_delta": (float, 0.0)},
+}
+_COUNTS = {"batch": (1, 32), "epochs": (0, 10), "seed": (0, 0)}
+"""The whole numbers among the keys: the least value, and the default."""
+
+
+@dataclass
+class _Data:
+    """What is known of the data: the types of its fields for one batch, None where they could not be had."""
+
+    dataset: Any
+    feed: dict[str, str]
+    feed_keys: Mapping[str, tuple[Scalar, Tree]]
+    fields: Mapping[str, Any] | None
+    at: Tree
+    name: str = ""
+
+
+class _Training:
+    """Reads the section. Its parts are read whatever happened to the others, so that all mistakes are found."""
+
+    def __init__(
+        self, tree: TreeMapping, assembly: Assembly, expansion: Expansion, scope: Scope, components: Components, report: Report
+    ) -> None:
+        self.tree, self.scope, self.components, self.report = tree, scope, components, report
+        self.expansion, self.inference = expansion, assembly
+
+    def read(self, data_root: Any, folder: Path | None, whole: bool) -> TrainSection | None:
+        tree, report = self.tree, self.report
+        for name, (key, _) in tree.pairs.items():
+            if name not in KEYS:
+                help = near_names(name, KEYS) or f"its keys are {', '.join(f'`{k}`' for k in KEYS)}"
+                report.error("unknown-key", f"`train` has no key `{name}`", key, help=help)
+        counts = {key: self._count(key, *limits) for key, limits in _COUNTS.items()}
+        settings = {key: self._settings(key) for key in SETTINGS}
+        optimizer = self._component("op", "optimizer")
+        schedule = self._component("schedule", "schedule")
+        if tree.get("optimizer") is None:
+            help = "add `optimizer: {sgd: {learning_rate: 0.1}}`"
+            report.error("missing-key", "`train` needs an `optimizer`", self.tree, help=help)
+        data = self._data(data_root, folder)
+        self.graph = self._fed_graph(data) if whole else self.inference.graph.copy()
+        self.assembly = Assembly(self.graph, self.expansion, self.components, report)
+        self.assembly.declarations = dict(self.inference.declarations)
+        self.targets: dict[str, GraphInput] = {}
+        self.counts: dict[str, dict[str, int]] = {}
+        losses = self._losses()
+        metrics = self._metrics(losses)
+        if report.failed or not whole:
+            return None
+        pending = self._declare_targets(data, [node for _, node in (*losses, *metrics)])
+        self.assembly.add([node for _, node in losses] + [node for _, node in metrics])
+        loss = self._total(losses, pending)
+        self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
+        if report.failed or loss is None:
+            return None
+        declared = self.assembly.declarations
+        feed = {name: field for name, field in data.feed.items() if name in self.graph.values} if data else {}
+        return TrainSection(
+            self.graph, loss, {name: node.name for name, node in metrics}, optimizer, schedule,
+            data.dataset if data else None, feed, **counts, **settings,
+            objective=tuple(declared[node.name] for _, node in losses if node.name in declared),
+            weights=tuple(weight for weight, _ in losses),
+            measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
+        )  # fmt: skip
+
+    # -- settings --------------------------------------------------------------------------------------------------------
+
+    def _count(self, key: str, least: int, default: int) -> int:
+        tree = self.tree.get(key)
+        if tree is None or (isinstance(tree, Scalar) and tree.failed):
+            return default
+        if isinstance(tree, Scalar) and isinstance(tree.value, int) and not isinstance(tree.value, bool) and tree.value >= least:
+            return tree.value
+        self.report.error("bad-setting", f"`{key}` takes a whole number of {least} or more, got {written(tree)}", tree)
+        return default
+
+    def _settings(self, key: str) -> dict[str, Any] | None:
+        tree, known = self.tree.get(key), SETTINGS[key]
+        if tree is None or (isinstance(tree, Scalar) and (tree.value is None or tree.failed)):
+            return None
+        example = f"{key}: {{{', '.join(f'{name}: …' for name in known)}}}"
+        if not isinstance(tree, TreeMapping):
+            self.report.error("bad-setting", f"`{key}` is a mapping, got {written(tree)}", tree, help=f"write `{example}`")
+            return None
+        found: dict[str, Any] = {}
+        for name, (name_key, value) in tree.pairs.items():
+            if name not in known:
+                help = near_names(name, known) or f"its keys are {', '.join(f'`{k}`' for k in known)}"
+                self.report.error("unknown-key", f"`{key}` has no key `{name}`", name_key, help=help)
+                continue
+            if isinstance(value, Scalar) and value.failed:
+                continue
+            wanted = known[name][0]
+            number = value.value if isinstance(value, Scalar) else None
+            fits = isinstance(number, str) if wanted is str else _is_number(number) and (wanted is float or isinstance(number, int)) and number >= 0
+            if not fits:
+                word = {int: "a whole number of 0 or more", float: "a number of 0 or more", str: "`loss` or the name of a metric"}[wanted]
+                self.report.error("bad-setting", f"`{name}` of `{key}` takes {word}, got {written(value)}", value)
+                continue
+            found[name] = float(number) if wanted is float else number  # type: ignore[arg-type]
+        for name, (_, default) in known.items():
+            if default is ... and name not in tree.pairs:
+                self.report.error("missing-key", f"`{key}` needs `{name}`", self.tree.key(key), help=f"write `{example}`")
+            elif default is not ... and default is not None:
+                found.setdefault(name, default)
+        return found
+
+    def _component(self, kind: str, key: str) -> Any:
+        tree = self.tree.get(key)
+        if tree is None or (isinstance(tree, Scalar) and (tree.failed or tree.value is None)):
+            return None
+        return self.components.one(kind, tree, category="optimizer" if kind == "op" else None)
+
+    def _check_monitor(self, rule: Mapping[str, Any] | None, metrics: list[str]) -> None:
+        if rule and rule.get("monitor") not in ("loss", *metrics):
+            tree = self.tree.get("early_stopping")
+            at = tree.get("monitor") if isinstance(tree, TreeMapping) else tree
+            known = ["loss", *metrics]
+            help = near_names(str(rule["monitor"]), known) or f"it can watch {', '.join(f'`{k}`' for k in known)}"
+            self.report.error("unknown-metric", f"there is no metric `{rule['monitor']}`", at, help=help)
+
+    # -- data ------------------------------------------------------------------------------------------------------------
+
+    def _data(self, data_root: Any, folder: Path | None) -> _Data | None:
+        tree = self.tree.get("data")
+        if tree is None or (isinstance(tree, Scalar) and (tree.failed or tree.value is None)):
+            return None
+        if isinstance(tree, Scalar) and isinstance(tree.value, str):
+            name, options = tree, TreeMapping(tree.file, tree.place, {})
+        elif isinstance(tree, TreeMapping) and isinstance(found := tree.get("dataset"), Scalar):
+            name, options = found, tree
+        else:
+            known = ", ".join(f"`{n}`" for n in self.components.registry.names("dataset"))
+            message = "`data` does not say which `dataset`" if isinstance(tree, TreeMapping) else f"`data` is a mapping, got {written(tree)}"
+            self.report.error("missing-option", message, tree, help=f"write `data: {{dataset: …}}`, one of {known}")
+            return None
+        if name.failed:
+            return None
+        cls = self.components.find("dataset", name)
+        if cls is None:
+            return None
+        dataset = self.components.build(cls, options, name, f"dataset `{name.value}`", skip=("dataset", "feed"))
+        feed_tree = options.get("feed")
+        feed: dict[str, str] = {}
+        if isinstance(feed_tree, TreeMapping):
+            for input_name, (_, value) in feed_tree.pairs.items():
+                if isinstance(value, Scalar) and isinstance(value.value, str):
+                    feed[input_name] = value.value
+                else:
+                    self.report.error("bad-option", f"`feed` maps inputs to fields of the data, got {written(value)}", value)
+        elif feed_tree is not None:
+            help = "write `feed: {x: image}`"
+            self.report.error("bad-option", f"`feed` maps inputs to fields of the data, got {written(feed_tree)}", feed_tree, help=help)
+        if dataset is None:
+            return None
+        fields = self._fields(dataset, name, data_root, folder)
+        pairs = feed_tree.pairs if isinstance(feed_tree, TreeMapping) else {}
+        return _Data(dataset, feed, pairs, fields, name, str(name.value))
+
+    def _fields(self, dataset: Any, at: Tree, data_root: Any, folder: Path | None) -> Mapping[str, Any] | None:
+        """The fields of an example after augmentation; None after a warning when the data cannot be opened here."""
+        try:
+            if hasattr(dataset, "declared_fields"):
+                fields = dataset.declared_fields()
+            else:
+                cheap = _without(dataset, {"standardise": "none", "validation": 0, "limit": None})
+                fields = cheap.open(data_root)["train"].fields
+            for augmentation in getattr(dataset, "augment", ()):
+                fields = augmentation.fields_after(fields)
+            return fields
+        except FlownetError as error:
+            missing = [d for d in error.diagnostics if d.code == "data-missing"]
+            if not missing:
+                self.report.failure(error, at)
+                return None
+            for d in missing:
+                self.report.warning(d.code, d.message, at, *d.notes, "the targets' types are taken from the loss", help=d.help)
+        except Exception as error:  # a plugin's dataset may fail in any way
+            self.report.error("data-failed", f"the dataset `{dataset.name}` cannot be opened: {type(error).__name__}: {error}", at)
+        return None
+
+    def _fed_graph(self, data: _Data | None) -> Graph:
+        """The graph with the data's sizes put in for the symbols of its inputs."""
+        graph = self.inference.graph
+        if data is None or data.fields is None:
+            return graph.copy()
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, (key, value) in data.feed_keys.items():
+            if data.feed.get(name) is not None and data.feed[name] not in data.fields:
+                self._no_field(data, data.feed[name], value)
+        batch = _batch_dim(graph)
+        for value in graph.inputs:
+            field_name = data.feed.get(value.name, value.name)
+            field = data.fields.get(field_name)
+            if field is None:
+                if value.name not in data.feed:
+                    self._no_field(data, field_name, value.origin.span, value.name)
+                continue
+            self._match(value, _batch_type(field, batch), field_name, data, sizes)
+        bound = {name: size for name, (size, _) in sizes.items()}
+        return graph.bind(bound) if bound else graph.copy()
+
+    def _no_field(self, data: _Data, name: str, at: Any, input_name: str = "") -> None:
+        assert data.fields is not None
+        fields = ", ".join(f"`{f}`" for f in data.fields)
+        if input_name:
+            message = f"the input `{input_name}` gets no value: dataset `{data.name}` has no field of that name"
+            one = next(iter(data.fields))
+            help = near_names(name, data.fields) or f"its fields are {fields}; write `data: {{…, feed: {{{input_name}: {one}}}}}` to map one"
+        else:
+            message = f"dataset `{data.name}` has no field `{name}`"
+            help = near_names(name, data.fields) or f"its fields are {fields}"
+        self.report.error("unknown-field", message, at, help=help)
+
+    def _match(self, value: Value, found: TensorType, field: str, data: _Data, sizes: dict[str, tuple[int, str]]) -> None:
+        wanted = value.type
+        what = f"the input `{value.name}` is {wanted}, the field `{field}` of dataset `{data.name}` is {found}"
+        if wanted.dtype is not found.dtype:
+            self.report.error("data-mismatch", what, value.origin.span, "the element types differ", help=f"declare it as `{found}`")
+            return
+        if wanted.rank != found.rank:
+            self.report.error("data-mismatch", what, value.origin.span, "the numbers of dimensions differ", help=f"declare it as `{found}`")
+            return
+        for axis, (want, have) in enumerate(zip(wanted.shape, found.shape, strict=True)):
+            if want == have or not isinstance(have, int):
+                continue
+            if isinstance(want, Symbolic) and len(want.terms) == 1 and want.terms[0][1] == 1 and len(want.terms[0][0]) == 1:
+                symbol = str(want)
+                known = sizes.setdefault(symbol, (have, f"`{value.name}`"))
+                if known[0] != have:
+                    note = f"{known[0]} comes from {known[1]}, {have} from dimension {axis} of `{value.name}`"
+                    self.report.error(
+                        "symbol-two-sizes", f"the symbol `{symbol}` would be {known[0]} and {have}: {what}", value.origin.span,
+                        note, help="a symbol means one size everywhere: use another symbol, or crop the data",
+                    )  # fmt: skip
+                    return
+                continue
+            bound = want.bind({s: size for s, (size, _) in sizes.items()}) if isinstance(want, Symbolic) else want
+            if bound != have:
+                self.report.error(
+                    "data-mismatch", what, value.origin.span, f"dimension {axis} is {bound} here and {have} in the data",
+                    help=f"declare it as `{found}`, or change the data with `augment`",
+                )  # fmt: skip
+                return
+
+    # -- loss and metrics ------------------------------------------------------------------------------------------------
+
+    def _losses(self) -> list[tuple[float, FlatNode]]:
+        tree = self.tree.get("loss")
+        if tree is None or (isinstance(tree, Scalar) and tree.value is None and not tree.failed):
+            help = "add `loss: {cross_entropy: {in: [logits, label]}}`"
+            self.report.error("missing-key", "`train` needs a `loss`", self.tree, help=help)
+            return []
+        found = []
+        for item in tree.items if isinstance(tree, Sequence) else (tree,):
+            if isinstance(item, Scalar) and item.failed:
+                continue
+            weight, item = self._weight(item)
+            node = self._node(item, "loss", "loss")
+            if node is not None:
+                found.append((weight, node))
+        return found
+
+    def _weight(self, item: Tree) -> tuple[float, Tree]:
+        """The weight of a loss, and the node without it."""
+        options, rebuilt = item, None
+        if isinstance(item, TreeMapping) and "op" not in item.pairs and "in" not in item.pairs and len(item.pairs) == 1:
+            ((key, options),) = item.pairs.values()
+            rebuilt = key
+        weight = options.get("weight") if isinstance(options, TreeMapping) else None
+        if weight is None:
+            return 1.0, item
+        weight = resolve(weight, self.scope.names, self.report)
+        assert isinstance(options, TreeMapping)
+        without = options.without("weight")
+        node: Tree
+        if rebuilt is None and list(without.pairs) == ["in"]:  # `{in: mse, weight: 2}`: a value of the graph
+            node = without.pairs["in"][1]
+        else:
+            node = TreeMapping(item.file, item.place, {rebuilt.text: (rebuilt, without)}) if rebuilt is not None else without
+        if isinstance(weight, Scalar) and _is_number(weight.value):
+            return float(weight.value), node
+        if not (isinstance(weight, Scalar) and weight.failed):
+            self.report.error("bad-setting", f"the `weight` of a loss is a number, got {written(weight)}", weight)
+        return 1.0, node
+
+    def _node(self, item: Tree, chapter: str, folder: str, default: list[tuple[str | None, Target | None, Tree]] | None = None) -> FlatNode | None:
+        """The node of a loss or a metric; or one of the file's own, when its name is given."""
+        if isinstance(item, Scalar) and isinstance(item.value, str) and item.value in self.scope.entities:
+            source = self.expansion.resolve(Ref(self.scope, item.value, item))
+            return source.node if source is not None and not isinstance(source, GraphInput) else None
+        before = len(self.expansion.nodes)
+        scope = Scope(
+            folder, self.scope.names, {}, around=self.scope, targets=self.targets, counts=self.counts.setdefault(folder, {})
+        )
+        entity = self.expansion.node(item, scope, None, False)
+        if not isinstance(entity, FlatNode):
+            if isinstance(entity, Instance) and not entity.failed:
+                self.report.error(f"bad-{chapter}", f"a {chapter} is one op, `{entity.name}` is a block", item)
+            return None
+        del self.expansion.nodes[before:]
+        if entity.op is None:
+            return None
+        category = getattr(entity.op, "category", "")
+        if category != chapter and chapter == "metric":
+            known = [n for n, cls in self.components.registry.items("op") if getattr(cls, "category", "") == "metric"]
+            help = near_names(entity.op.name, known) or f"the metrics are {', '.join(f'`{k}`' for k in known)}"
+            self.report.error("bad-metric", f"`{entity.op.name}` is no metric", entity.at, help=help)
+            return None
+        if entity.chained:
+            if default is None:
+                names = list(entity.op.signature_inputs)
+                self.report.error(
+                    "missing-input", f"the {chapter} `{entity.op.name}` does not say what it takes", entity.at,
+                    help=f"write `{entity.op.name}: {{in: [{', '.join(names)}]}}` with the network's value and the data's field",
+                )  # fmt: skip
+                return None
+            count = len(entity.op.signature_inputs) or len(default)
+            entity.inputs, entity.chained = default[:count], False
+        return entity
+
+    def _metrics(self, losses: list[tuple[float, FlatNode]]) -> list[tuple[str, FlatNode]]:
+        tree = self.tree.get("metrics")
+        if tree is None or (isinstance(tree, Scalar) and (tree.value is None or tree.failed)):
+            return []
+        default = losses[0][1].inputs if losses else None
+        items: list[tuple[str | None, Tree]]
+        if isinstance(tree, Sequence):
+            items = [(None, item) for item in tree.items]
+        elif isinstance(tree, Scalar):
+            items = [(None, tree)]
+        else:
+            assert isinstance(tree, TreeMapping)
+            items = [(name, value) for name, (_, value) in tree.pairs.items()]
+        found: list[tuple[str, FlatNode]] = []
+        for name, item in items:
+            if isinstance(item, Scalar) and item.failed:
+                continue
+            if default is None and not losses:
+                node = None if self.report.failed else self._node(item, "metric", "metrics")
+            else:
+                node = self._node(item, "metric", "metrics", default)
+            if node is None:
+                continue
+            called = name or self._metric_name(node, [n for n, _ in found])
+            found.append((called, node))
+        return found
+
+    def _metric_name(self, node: FlatNode, taken: list[str]) -> str:
+        base = node.name.rsplit("/", 1)[-1]
+        if base.startswith(f"{node.op.name}_") and base[len(node.op.name) + 1 :].isdigit():
+            base = node.op.name  # an automatic name
+        name, number = base, 1
+        while name in taken:
+            number += 1
+            name = f"{base}_{number}"
+        return name
+
+    # -- targets ---------------------------------------------------------------------------------------------------------
+
+    def _declare_targets(self, data: _Data | None, nodes: list[FlatNode]) -> bool:
+        """Add the fields that the loss and the metrics name as inputs of the graph. True when a type had to be guessed."""
+        guessed = False
+        batch = _batch_dim(self.graph)
+        for node in nodes:
+            for _, target, at in node.inputs:
+                source = self.expansion.resolve(target)
+                if not isinstance(source, GraphInput) or source.name in self.graph.values:
+                    continue
+                field_name = data.feed.get(source.name, source.name) if data else source.name
+                if data is not None and data.fields is not None:
+                    field = data.fields.get(field_name)
+                    if field is None:
+                        known = [*self.scope.entities, *(v.name for v in self.graph.inputs), *data.fields]
+                        fields = ", ".join(f"`{f}`" for f in data.fields)
+                        self.report.error(
+                            "unknown-target", f"`{source.name}` is neither a value of the graph nor a field of dataset `{data.name}`", at,
+                            help=near_names(source.name, known) or f"its fields are {fields}",
+                        )  # fmt: skip
+                        return True
+                    type_ = _batch_type(field, batch)
+                else:
+                    found = self._guess(node, source.name)
+                    if found is None:
+                        self.report.error(
+                            "unknown-target", f"`{source.name}` is no value of the graph, and there are no data that could have it", at,
+                            help=near_names(source.name, list(self.scope.entities)) or "name a `dataset` that can be opened, or declare it in `inputs:`",
+                        )  # fmt: skip
+                        return True
+                    type_, guessed = found, True
+                self.assembly.builder.input(source.name, type_)
+        return guessed
+
+    def _guess(self, node: FlatNode, name: str) -> TensorType | None:
+        """A type for a target that the op accepts: class indices, else what the first input is."""
+        types: dict[str, TensorType] = {}
+        unknown = None
+        names = node.op.signature_inputs
+        for position, (argument, target, _) in enumerate(node.inputs):
+            key = argument or (names[position] if position < len(names) else "")
+            source = self.expansion.resolve(target)
+            if isinstance(source, GraphInput) and source.name == name:
+                unknown = key
+                continue
+            value = self.assembly.value(source)
+            if value is None:
+                return None
+            types[key] = value.type
+        if unknown is None or not types:
+            return None
+        first = next(iter(types.values()))
+        classes = TensorType(DType.int32, (first.shape[0], *first.shape[2:])) if first.rank >= 2 else None
+        for candidate in (classes, first, TensorType(DType.int64, classes.shape) if classes else None):
+            if candidate is None:
+                continue
+            try:
+                node.op.result_types({**types, unknown: candidate})
+                return candidate
+            except FlownetError:
+                continue
+            except Exception:
+                return None
+        return None
+
+    # -- the loss as one scalar ------------------------------------------------------------------------------------------
+
+    def _total(self, losses: list[tuple[float, FlatNode]], guessed: bool) -> str | None:
+        values: list[tuple[float, Value]] = []
+        for weight, node in losses:
+            built = self.graph.nodes.get(node.name)
+            if built is None:
+                return None
+            value = self.graph.values[built.outputs[0]]
+            if value.type.shape != () or not value.type.dtype.is_float:
+                self.report.error(
+                    "loss-no-scalar", f"a loss is one number, `{node.name}` is {value.type}", node.at,
+                    help="take a loss op, or put `mean` or `sum` behind it",
+                )  # fmt: skip
+                return None
+            values.append((weight, value))
+        if not values:
+            return None
+        weight, total = values[0]
+        if weight != 1:
+            total = self.assembly.builder.add(WeightedSum(weight, 0.0), total, total, name="loss/scaled")
+        for number, (weight, value) in enumerate(values[1:], 1):
+            total = self.assembly.builder.add(WeightedSum(1.0, weight), total, value, name=f"loss/sum_{number}")
+        return total.name
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _without(dataset: Any, neutral: Mapping[str, Any]) -> Any:
+    fields = {f: v for f, v in neutral.items() if hasattr(dataset, f)}
+    return replace(dataset, **fields) if fields else dataset
+
+
+def _batch_dim(graph: Graph) -> Any:
+    """The size of a batch as the graph's inputs call it: their first dimension."""
+    for value in graph.inputs:
+        if value.type.rank:
+            return value.type.shape[0]
+    return Symbolic.symbol("N")
+
+
+def _batch_type(field: Any, batch: Any) -> TensorType:
+    return TensorType(field.dtype, (batch, *field.shape))
+
+
+def read_training(
+    tree: Tree,
+    assembly: Assembly,
+    expansion: Expansion,
+    scope: Scope,
+    components: Components,
+    report: Report,
+    *,
+    data_root: Any,
+    folder: Path | None,
+    whole: bool,
+) -> TrainSection | None:
+    """The section, or None after reports.
+
+    whole: whether the graph is complete; if not, only what does not depend on it is checked
+    """
+    if isinstance(tree, Scalar) and (tree.failed or tree.value is None):
+        return None
+    if not isinstance(tree, TreeMapping):
+        report.error("bad-form", f"`train` is a mapping, got {written(tree)}", tree, help="write `train: {data: …, loss: …, optimizer: …}`")
+        return None
+    return _Training(tree, assembly, expansion, scope, components, report).read(data_root, folder, whole)
+
+
