@@ -7,6 +7,8 @@ import os
 import numpy as np
 import pytest
 
+from flownet.devices.opencl.target import pin_pocl_threads
+
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 
@@ -16,6 +18,7 @@ class Runner:
     def __init__(self, device=None):
         cl = pytest.importorskip("pyopencl", reason="PyOpenCL is not installed")
         self.cl = cl
+        pin_pocl_threads()
         if device is None:
             try:
                 device = cl.get_platforms()[0].get_devices()[0]

@@ -39,7 +39,8 @@ def filter_shape(p: TapConvolution, columns: int, target: Target) -> tuple[int, 
     block = columns * v
     _, count = p.input_blocks(block, v)
     narrow = p.planar or (p.groups == 1 and p.input[0] < v)  # fewer channels than a block: the rest is left out
-    return (ceil_div(p.output[0], block), count, len(p.taps), p.input[0] if narrow else v, block)
+    taps = max(1, len(p.taps))  # an input gradient may have none, where a stride steps over all of a small image
+    return (ceil_div(p.output[0], block), count, taps, p.input[0] if narrow else v, block)
 
 
 def _cost(pixels: int, columns: int, width: int) -> float:

@@ -40,7 +40,8 @@ def _scalar_store(epilogue: Epilogue, offset: str, channel: str) -> list[str]:
         lines.append(f"const float v_{operand.name} = {operand.argument}[{where}];")
     for name, expression in epilogue.steps:
         text = re.sub(r"\b([A-Za-z_]\w*)\b", lambda m: f"v_{m[1]}" if m[1] in names else m[1], expression)  # noqa: B023
-        lines.append(f"const float v_{name} = {re.sub(r'\bi?vec\b', 'float', text)};")
+        text = re.sub(r"\bi?vec\b", "float", text)
+        lines.append(f"const float v_{name} = {text};")
         names.add(name)
     return lines + [f"{buffer}[o] = v_{name};" for buffer, name in epilogue.outputs]
 
