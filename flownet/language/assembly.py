@@ -66,7 +66,9 @@ class Assembly:
             shared = self.expansion.resolve(node.share)
             self._shares[node.name] = shared.node if isinstance(shared, Output) else None
             if isinstance(shared, GraphInput):
-                self.report.error("bad-share", f"`{shared.name}` is an input and has no parameters", node.share.at, stack=node.stack)
+                self.report.error(
+                    "bad-share", f"`{shared.name}` is an input and has no parameters", node.share.at, stack=node.stack
+                )
             failed |= not isinstance(shared, Output)
         return None if failed else found
 
@@ -105,7 +107,7 @@ class Assembly:
 
     def _report_cycle(self, path: list[FlatNode], closing: FlatNode) -> None:
         circle = path[path.index(closing) :]
-        names = " → ".join(f"`{node.name}`" for node in [*circle, closing])
+        names = ", which takes ".join(f"`{node.name}`" for node in [*circle[1:], closing])
         if len(names) > 300:
             names = f"{names[:150]} … {names[-150:]}"
         # the culprit is the one that reaches forward in the file; the rest merely follow one another
@@ -114,7 +116,7 @@ class Assembly:
         first = min(circle, key=lambda node: (node.at.line, node.at.column))
         at = next((at for _, _, at in first.inputs if at is not first.at), first.at)
         self.report.error(
-            "cycle", f"`{first.name}` depends on itself", at, f"each of these takes the one in front of it: {names}"[:400],
+            "cycle", f"`{first.name}` depends on itself", at, f"`{circle[0].name}` takes {names}",
             help="a graph has no loops: use `repeat` to unroll one, or another `in`", stack=first.stack,
         )  # fmt: skip
 
@@ -138,10 +140,9 @@ class Assembly:
             declared = self._declared(node, given)
             if declared is None:
                 return
-            shared = self._shared(node, declared)
-            initialisers = self._initialisers(node, declared)
-            if shared is None or initialisers is None:
-                return
+            # what is wrong with these changes no type: the nodes below are checked all the same
+            shared = self._shared(node, declared) or {}
+            initialisers = self._initialisers(node, declared) or {}
             self.builder.origin, self.builder.device = Origin(node.at.span, node.stack), node.device
             self.builder.add(
                 op, name=node.name, trainable=not node.freeze, initialisers=initialisers, **{**given, **shared}
@@ -177,10 +178,14 @@ class Assembly:
             elif argument not in names:
                 listed = f"`{op.variadic}0`, `{op.variadic}1`, …" if op.variadic else ", ".join(f"`{n}`" for n in names)
                 help = near_names(argument, names) or f"its inputs are {listed}"
-                self.report.error("unknown-input", f"`{op.name}` has no input `{argument}`", at, help=help, stack=node.stack)
+                self.report.error(
+                    "unknown-input", f"`{op.name}` has no input `{argument}`", at, help=help, stack=node.stack
+                )
                 return None
             if argument in given:
-                self.report.error("surplus-input", f"`{op.name}` gets its input `{argument}` twice", at, stack=node.stack)
+                self.report.error(
+                    "surplus-input", f"`{op.name}` gets its input `{argument}` twice", at, stack=node.stack
+                )
                 return None
             given[argument] = value
         return given
@@ -221,8 +226,12 @@ class Assembly:
         if not node.inputs and not required[1:]:
             help = "write `in:`: there is no node above, and more than one input to choose from"
         else:
-            help = f"write `in: [{listed}]` with the values to take" if listed else "write `in:` with the values to take"
-        self.report.error("missing-input", f"`{node.op.name}` lacks its input `{missing[0]}`", node.at, help=help, stack=node.stack)
+            help = (
+                f"write `in: [{listed}]` with the values to take" if listed else "write `in:` with the values to take"
+            )
+        self.report.error(
+            "missing-input", f"`{node.op.name}` lacks its input `{missing[0]}`", node.at, help=help, stack=node.stack
+        )
 
     def _shared(self, node: FlatNode, declared: dict[str, Initial]) -> dict[str, Value] | None:
         """The parameters of the node that `share` names."""
@@ -232,7 +241,7 @@ class Assembly:
         assert node.share is not None
         built = self.graph.nodes.get(other.name)
         if built is None:
-            return None
+            return None  # a victim
         shared = {}
         for name, initial in declared.items():
             if not initial.is_parameter:
@@ -257,21 +266,41 @@ class Assembly:
             return {}
         if not parameters:
             if node.at.span is not None and _within(tree, node):
-                self.report.error("bad-init", f"`{node.op.name}` has no parameters to start", tree, help="remove `init`", stack=node.stack)
+                self.report.error(
+                    "bad-init",
+                    f"`{node.op.name}` has no parameters to start",
+                    tree,
+                    help="remove `init`",
+                    stack=node.stack,
+                )
                 return None
             return {}
         if isinstance(tree, Mapping) and tree.pairs and all(name in parameters for name in tree.pairs):
             pairs = [(name, value) for name, (_, value) in tree.pairs.items()]
         elif isinstance(tree, Mapping) and len(tree.pairs) > 1:
             unknown = next(key for name, (key, _) in tree.pairs.items() if name not in parameters)
-            help = near_names(unknown.text, parameters) or f"its parameters are {', '.join(f'`{p}`' for p in parameters)}"
-            self.report.error("bad-init", f"`{node.op.name}` has no parameter `{unknown.text}`", unknown, help=help, stack=node.stack)
+            help = (
+                near_names(unknown.text, parameters) or f"its parameters are {', '.join(f'`{p}`' for p in parameters)}"
+            )
+            self.report.error(
+                "bad-init", f"`{node.op.name}` has no parameter `{unknown.text}`", unknown, help=help, stack=node.stack
+            )
             return None
-        elif isinstance(tree, Mapping) and tree.pairs and self.components.registry.find("initialiser", next(iter(tree.pairs))) is None:
+        elif (
+            isinstance(tree, Mapping)
+            and tree.pairs
+            and self.components.registry.find("initialiser", next(iter(tree.pairs))) is None
+        ):
             ((key, _),) = tree.pairs.values()
             known = [*parameters, *self.components.registry.names("initialiser")]
             help = near_names(key.text, known) or f"name a parameter ({', '.join(parameters)}) or an initialiser"
-            self.report.error("unknown-initialiser", f"there is no initialiser or parameter `{key.text}`", key, help=help, stack=node.stack)
+            self.report.error(
+                "unknown-initialiser",
+                f"there is no initialiser or parameter `{key.text}`",
+                key,
+                help=help,
+                stack=node.stack,
+            )
             return None
         else:
             pairs = [(parameters[0], tree)]
@@ -320,4 +349,3 @@ def _asked_by_declarations(cls: type) -> frozenset[str]:
 
 
 _ASKED: dict[type, frozenset[str]] = {}
-

@@ -38,7 +38,9 @@ class Block:
 def read_block(key: Scalar, tree: Tree, names: Mapping[str, Any], report: Report) -> Block | None:
     """The block that stands behind `key`; None after a report."""
     if not key.text.replace("-", "_").isidentifier():
-        report.error("bad-name", f"`{key.text}` cannot be the name of a block", key, help="take letters, digits and `_`")
+        report.error(
+            "bad-name", f"`{key.text}` cannot be the name of a block", key, help="take letters, digits and `_`"
+        )
         return None
     if not isinstance(tree, TreeMapping):
         help = f"write `{key.text}: {{args: …, inputs: [x], nodes: […]}}`"
@@ -76,7 +78,9 @@ def _args(tree: Tree | None, report: Report) -> dict[str, Tree | None] | None:
     found: dict[str, Tree | None] = {}
     for key, value in pairs:
         if key.text in RESERVED or not key.text.isidentifier():
-            reserved = f"`{key.text}` is a key of every node" if key.text in RESERVED else "take letters, digits and `_`"
+            reserved = (
+                f"`{key.text}` is a key of every node" if key.text in RESERVED else "take letters, digits and `_`"
+            )
             report.error("bad-name", f"`{key.text}` cannot be the name of an argument", key, help=reserved)
             return None
         found[key.text] = value
@@ -114,6 +118,11 @@ def _outputs(tree: Tree | None, report: Report) -> dict[str, Scalar] | None:
     elif isinstance(tree, TreeMapping):
         pairs = [(name, value) for name, (_, value) in tree.pairs.items()]
     if not pairs or not all(isinstance(value, Scalar) and isinstance(value.value, str) for _, value in pairs):
-        report.error("bad-block", f"`outputs` of a block names values, got {written(tree)}", tree, help="write `outputs: [y]` or `{y: value}`")
+        report.error(
+            "bad-block",
+            f"`outputs` of a block names values, got {written(tree)}",
+            tree,
+            help="write `outputs: [y]` or `{y: value}`",
+        )
         return None
     return {name: value for name, value in pairs if isinstance(value, Scalar)}

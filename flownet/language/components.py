@@ -74,10 +74,16 @@ def named(tree: Tree, report: Report, what: str, example: str, stack: Stack = ()
     if isinstance(tree, Mapping) and len(tree.pairs) > 1:
         second = list(tree.pairs.values())[1][0]
         names = ", ".join(f"`{name}`" for name in tree.pairs)
-        help = f"write `{example}`: options stand below the name, indented"
+        help = f"keep one; its options stand below it, indented, or in braces: `{{{next(iter(tree.pairs))}: {{…}}}}`"
         report.error("bad-form", f"{what} is one name with its options, got {names}", second, help=help, stack=stack)
         return None
-    report.error("bad-form", f"{what} is a name, or a name with its options, got {written(tree)}", tree, help=f"write `{example}`", stack=stack)
+    report.error(
+        "bad-form",
+        f"{what} is a name, or a name with its options, got {written(tree)}",
+        tree,
+        help=f"write `{example}`",
+        stack=stack,
+    )
     return None
 
 
@@ -93,8 +99,12 @@ class Components:
         what = category or kind
         if found is not None and (category is None or getattr(found, "category", None) == category):
             return found
-        known = [n for n, cls in self.registry.items(kind) if category is None or getattr(cls, "category", None) == category]
-        notes = [f"`{name.value}` is an op of the chapter `{getattr(found, 'category', '')}`"] if found is not None else []
+        known = [
+            n for n, cls in self.registry.items(kind) if category is None or getattr(cls, "category", None) == category
+        ]
+        notes = (
+            [f"`{name.value}` is an op of the chapter `{getattr(found, 'category', '')}`"] if found is not None else []
+        )
         for plugin in self.registry.plugins.values():
             if plugin.problem:
                 notes.append(f"the plugin `{plugin.name}` could not be loaded: see `flownet plugins`")
@@ -105,7 +115,14 @@ class Components:
         return None
 
     def build(
-        self, cls: type, options: Tree | None, at: Tree, what: str, noun: str = "option", skip: Iterable[str] = (), stack: Stack = ()
+        self,
+        cls: type,
+        options: Tree | None,
+        at: Tree,
+        what: str,
+        noun: str = "option",
+        skip: Iterable[str] = (),
+        stack: Stack = (),
     ) -> Any:
         """`cls(**options)`, or None after reports.
 
@@ -151,6 +168,8 @@ class Components:
         for name, field in known.items():
             if is_required(field) and name not in pairs:
                 failed = True
+                if any(key not in known and near_names(key, [name]) for key in pairs):
+                    continue  # misspelt, which has been said
                 self.report.error(
                     f"missing-{noun}", f"{what} needs the {noun} `{name}`", at,
                     help=f"add `{name}:`, {expected(hint_of(cls, name))}", stack=stack,
@@ -168,7 +187,9 @@ class Components:
             for d in error.diagnostics:
                 self.report.failure(FlownetError(d), _named_in(d.message, options) or at, stack=stack)
         except Exception as error:  # a plugin's class may fail in any way
-            self.report.error("op-failed", f"{what} refuses its attributes: {type(error).__name__}: {error}", at, stack=stack)
+            self.report.error(
+                "op-failed", f"{what} refuses its attributes: {type(error).__name__}: {error}", at, stack=stack
+            )
         return None
 
     def _unknown(self, cls: type, key: Scalar, what: str, noun: str, stack: Stack) -> None:
@@ -226,7 +247,9 @@ class Components:
             return None
         wrong: _WrongType | None = None
         # lists and mappings name their own mistakes best: let the alternative that has their form speak
-        for alternative in sorted(alternatives, key=lambda a: (get_origin(a) in (tuple, list)) != isinstance(tree, TreeSequence)):
+        for alternative in sorted(
+            alternatives, key=lambda a: (get_origin(a) in (tuple, list)) != isinstance(tree, TreeSequence)
+        ):
             try:
                 return self.convert(tree, alternative, stack)
             except _WrongType as error:
@@ -243,7 +266,15 @@ class Components:
             item_hints = list(arguments)
         if len(item_hints) != len(tree.items):
             raise _WrongType(tree, hint)
-        return tuple(self.convert(item, item_hint, stack) for item, item_hint in zip(tree.items, item_hints, strict=True))
+        converted, failed = [], False
+        for item, item_hint in zip(tree.items, item_hints, strict=True):
+            try:
+                converted.append(self.convert(item, item_hint, stack))
+            except _Reported:
+                failed = True  # and look at the others too
+        if failed:
+            raise _Reported
+        return tuple(converted)
 
     def _enum(self, tree: Tree, hint: type[enum.Enum]) -> Any:
         for member in hint:
@@ -264,7 +295,11 @@ class Components:
     def _component(self, tree: Tree, hint: type, stack: Stack) -> Any:
         kind = self._kind_of(hint)
         if kind is None:
-            made = self.build(hint, tree, tree, f"`{hint.__name__.lower()}`", stack=stack) if isinstance(tree, Mapping) else None
+            made = (
+                self.build(hint, tree, tree, f"`{hint.__name__.lower()}`", stack=stack)
+                if isinstance(tree, Mapping)
+                else None
+            )
             if not isinstance(tree, Mapping):
                 raise _WrongType(tree, hint)
         else:
@@ -276,7 +311,13 @@ class Components:
     def one(self, kind: str, tree: Tree, stack: Stack = (), category: str | None = None) -> Any:
         """The thing that `name` or `{name: {options}}` declares, or None after reports."""
         what = category or kind
-        found = named(tree, self.report, f"{_article(what)} {what}", f"{{{_example(self.registry, kind, category)}: {{…}}}}", stack)
+        found = named(
+            tree,
+            self.report,
+            f"{_article(what)} {what}",
+            f"{{{_example(self.registry, kind, category)}: {{…}}}}",
+            stack,
+        )
         if found is None:
             return None
         name, options = found
@@ -285,7 +326,11 @@ class Components:
             return None
         shorthand = getattr(cls, "shorthand", None)
         if isinstance(options, Scalar | TreeSequence) and shorthand and not getattr(options, "failed", False):
-            options = Mapping(options.file, options.place, {shorthand: (Scalar(options.file, options.place, shorthand, shorthand), options)})
+            options = Mapping(
+                options.file,
+                options.place,
+                {shorthand: (Scalar(options.file, options.place, shorthand, shorthand), options)},
+            )
         return self.build(cls, options, name, f"{what} `{name.value}`", stack=stack)
 
 
@@ -376,7 +421,14 @@ def expected(hint: Any) -> str:
     'a whole number or a list of 2, each a whole number'
     """
     origin, arguments = get_origin(hint), get_args(hint)
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "`true` or `false`", type(None): "`null`", Any: "a value"}
+    words = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "`true` or `false`",
+        type(None): "`null`",
+        Any: "a value",
+    }
     if isinstance(hint, type | type(Any)) and hint in words:
         return words[hint]
     if origin in (Union, types.UnionType):

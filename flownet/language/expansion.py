@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +26,24 @@ from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Tree, plain, written
 from flownet.language.tree import Sequence as TreeSequence
 
-__all__ = ["FIRST", "Entity", "Expansion", "FlatNode", "GraphInput", "Instance", "Link", "Output", "Ref", "Scope", "Target", "as_target"]
+__all__ = [
+    "FIRST",
+    "Entity",
+    "Expansion",
+    "FlatNode",
+    "GraphInput",
+    "Instance",
+    "Link",
+    "Output",
+    "Ref",
+    "Scope",
+    "Target",
+    "as_target",
+]
 
 MAX_NODES = 200_000
+UNKNOWN = "?"
+"""Stands among the inputs of a scope whose inputs could not be read: nobody complains of missing ones."""
 FIRST = ""
 """Stands for the argument of an input that a node takes from the one above it, unless its `in` names the op's first input."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*")
@@ -129,8 +144,11 @@ class Scope:
 class Expansion:
     """Makes the flat list. `nodes` holds it, `entities` everything that has a path."""
 
-    def __init__(self, blocks: Mapping[str, Block], components: Components, report: Report) -> None:
+    def __init__(
+        self, blocks: Mapping[str, Block], components: Components, report: Report, broken: Collection[str] = ()
+    ) -> None:
         self.blocks, self.components, self.report = blocks, components, report
+        self.broken = broken  # blocks that are declared, and wrong
         self.nodes: list[FlatNode] = []
         self.entities: dict[str, Entity | None] = {}
         self.used_blocks: set[str] = set()
@@ -213,8 +231,14 @@ class Expansion:
             what = "an input" if name in scope.inputs else "a node"
             other = self.entities.get(scope.path(name))
             notes = [f"the other one stands in line {other.at.line}"] if other is not None and other.at.line else []
-            help = "give one of them another `name`" if given is not None else f"give one of them a `name`: `{name}` is the automatic one"
-            self.report.error("duplicate-name", f"there is {what} called `{name}` already", at, *notes, help=help, stack=scope.stack)
+            help = (
+                "give one of them another `name`"
+                if given is not None
+                else f"give one of them a `name`: `{name}` is the automatic one"
+            )
+            self.report.error(
+                "duplicate-name", f"there is {what} called `{name}` already", at, *notes, help=help, stack=scope.stack
+            )
             return None
         return name
 
@@ -225,7 +249,7 @@ class Expansion:
         above: list[tuple[str | None, Target | None, Tree]] = []
         if not first:
             above = [(None, as_target(previous), op)]
-        elif len(scope.inputs) == 1:
+        elif len(scope.inputs) == 1 or UNKNOWN in scope.inputs:
             above = [(None, next(iter(scope.inputs.values())), op)]
         if given is None:
             return above, True
@@ -267,14 +291,29 @@ class Expansion:
                 name = index.value
             else:
                 help = "write `index: i`, and `$i` where it is wanted"
-                self.report.error("bad-repeat", f"`index` names a variable, got {written(index)}", index, help=help, stack=scope.stack)
+                self.report.error(
+                    "bad-repeat", f"`index` names a variable, got {written(index)}", index, help=help, stack=scope.stack
+                )
             if tree is None:
-                self.report.error("bad-repeat", "`index` stands without `repeat`", head.key("index"), help="add `repeat:`, or remove it", stack=scope.stack)
+                self.report.error(
+                    "bad-repeat",
+                    "`index` stands without `repeat`",
+                    head.key("index"),
+                    help="add `repeat:`, or remove it",
+                    stack=scope.stack,
+                )
         if tree is None or (isinstance(tree, Scalar) and tree.failed):
             return None, name
-        if isinstance(tree, Scalar) and isinstance(tree.value, int) and not isinstance(tree.value, bool) and tree.value >= 0:
+        if (
+            isinstance(tree, Scalar)
+            and isinstance(tree.value, int)
+            and not isinstance(tree.value, bool)
+            and tree.value >= 0
+        ):
             return tree.value, name
-        self.report.error("bad-repeat", f"`repeat` takes a whole number of 0 or more, got {written(tree)}", tree, stack=scope.stack)
+        self.report.error(
+            "bad-repeat", f"`repeat` takes a whole number of 0 or more, got {written(tree)}", tree, stack=scope.stack
+        )
         return None, name
 
     def _repeated(
@@ -309,7 +348,13 @@ class Expansion:
     ) -> Entity | None:
         if len(self.nodes) >= MAX_NODES:
             if not self._full:
-                self.report.error("too-many-nodes", f"the graph has more than {MAX_NODES} nodes", op, help="lower `repeat`", stack=stack)
+                self.report.error(
+                    "too-many-nodes",
+                    f"the graph has more than {MAX_NODES} nodes",
+                    op,
+                    help="lower `repeat`",
+                    stack=stack,
+                )
             self._full = True
             return None
         options: Tree | None = form.options
@@ -319,6 +364,8 @@ class Expansion:
         block = self.blocks.get(op.value)
         if block is not None:
             return self._instance(block, op, options, scope, name, stack, inputs, chained)
+        if op.value in self.broken:
+            return None
         cls = self._op_class(op, stack)
         if cls is None:
             return None
@@ -339,9 +386,19 @@ class Expansion:
         if cls is not None and getattr(cls, "category", None) != "optimizer":
             return cls
         known = [*self.components.registry.names("op"), *self.blocks]
-        notes = [f"the plugin `{p.name}` could not be loaded: see `flownet plugins`" for p in self.components.registry.plugins.values() if p.problem]
+        notes = [
+            f"the plugin `{p.name}` could not be loaded: see `flownet plugins`"
+            for p in self.components.registry.plugins.values()
+            if p.problem
+        ]
         if cls is not None:
-            self.report.error("unknown-op", f"`{op.value}` is an optimiser, no node", op, help="it stands in `train: optimizer:`", stack=stack)
+            self.report.error(
+                "unknown-op",
+                f"`{op.value}` is an optimiser, no node",
+                op,
+                help="it stands in `train: optimizer:`",
+                stack=stack,
+            )
             return None
         self.report.error(
             "unknown-op", f"there is no op or block `{op.value}`", op, *notes,
@@ -363,7 +420,9 @@ class Expansion:
         if share is not None:
             node.share = Ref(scope, share.value, share)
 
-    def _common(self, options: TreeMapping, stack: tuple[str, ...]) -> tuple[bool | None, str | None, Scalar | None, Tree | None]:
+    def _common(
+        self, options: TreeMapping, stack: tuple[str, ...]
+    ) -> tuple[bool | None, str | None, Scalar | None, Tree | None]:
         freeze = self._typed(options, "freeze", bool, "`true` or `false`", stack)
         device = self._typed(options, "device", str, "a device such as `cpu`", stack)
         share = self._typed(options, "share", str, "the name of a node", stack)
@@ -396,7 +455,14 @@ class Expansion:
         self.used_blocks.add(block.name)
         if block.name in scope.blocks:
             circle = " → ".join([*scope.blocks[scope.blocks.index(block.name) :], block.name])
-            self.report.error("recursive-block", f"the block `{block.name}` contains itself", op, circle, help="use `repeat`", stack=stack)
+            self.report.error(
+                "recursive-block",
+                f"the block `{block.name}` contains itself",
+                op,
+                circle,
+                help="use `repeat`",
+                stack=stack,
+            )
             return None
         where = f" at {op.span}" if op.span else ""
         stack = (f"in block `{block.name}`, used as `{scope.path(name)}`{where}", *stack)
@@ -437,8 +503,16 @@ class Expansion:
             if name not in block.args:
                 failed = True
                 known = ", ".join(f"`{a}`" for a in block.args)
-                help = near_names(name, block.args) or (f"its arguments are {known}" if known else "it takes no arguments")
-                self.report.error("unknown-argument", f"the block `{block.name}` has no argument `{name}`", key, help=help, stack=stack[1:])
+                help = near_names(name, block.args) or (
+                    f"its arguments are {known}" if known else "it takes no arguments"
+                )
+                self.report.error(
+                    "unknown-argument",
+                    f"the block `{block.name}` has no argument `{name}`",
+                    key,
+                    help=help,
+                    stack=stack[1:],
+                )
             elif isinstance(value, Scalar) and value.failed:
                 failed = True
             else:
@@ -450,8 +524,14 @@ class Expansion:
                 failed = True
             elif default is None:
                 failed = True
+                if options is not None and any(key not in block.args and near_names(key, [name]) for key in options.pairs):
+                    continue  # misspelt, which has been said
                 self.report.error(
-                    "missing-argument", f"the block `{block.name}` needs the argument `{name}`", op, help=f"add `{name}:`", stack=stack[1:]
+                    "missing-argument",
+                    f"the block `{block.name}` needs the argument `{name}`",
+                    op,
+                    help=f"add `{name}:`",
+                    stack=stack[1:],
                 )
             else:
                 given = resolve(default, names, self.report, stack)
@@ -482,12 +562,24 @@ class Expansion:
                 argument = wanted[position]
             elif argument not in wanted:
                 help = near_names(argument, wanted) or f"its inputs are {', '.join(wanted)}"
-                self.report.error("unknown-input", f"the block `{block.name}` has no input `{argument}`", at, help=help, stack=stack[1:])
+                self.report.error(
+                    "unknown-input",
+                    f"the block `{block.name}` has no input `{argument}`",
+                    at,
+                    help=help,
+                    stack=stack[1:],
+                )
                 return None
             bound[argument] = target
         if missing := [name for name in wanted if name not in bound]:
             help = f"write `in: [{', '.join(wanted)}]` with the values to take"
-            self.report.error("missing-input", f"the block `{block.name}` lacks its input `{missing[0]}`", op, help=help, stack=stack[1:])
+            self.report.error(
+                "missing-input",
+                f"the block `{block.name}` lacks its input `{missing[0]}`",
+                op,
+                help=help,
+                stack=stack[1:],
+            )
             return None
         return {name: bound[name] for name in wanted}
 
@@ -495,7 +587,7 @@ class Expansion:
         """Check what can be checked of a block that nobody uses: forms, ops and the names of attributes."""
         for tree in block.nodes:
             form = read_node(tree, self.report)
-            if form is None or form.op.dynamic or form.op.value in self.blocks:
+            if form is None or form.op.dynamic or form.op.value in self.blocks or form.op.value in self.broken:
                 continue
             cls = self._op_class(form.op, ())
             for name, (key, _) in (form.options.pairs if cls and form.options else {}).items():
@@ -554,6 +646,8 @@ class Expansion:
             return Ref(scope.around, text, ref.at)
         if found is _MISSING and scope.targets is not None and text.isidentifier():
             return scope.targets.setdefault(text, GraphInput(text, ref.at))
+        if found is _MISSING and UNKNOWN in scope.inputs:
+            return None
         if found is _MISSING:
             known = [*scope.inputs, *scope.entities]
             help = near_names(text, known) or _known_values(known)

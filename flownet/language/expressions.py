@@ -90,7 +90,9 @@ def _as_text(match: re.Match, names: Names) -> str:
         return "$"
     if match[0] == "$":
         raise FlownetError.of(
-            "bad-expression", "a `$` stands here with no name behind it", help="write `$name`, `${expression}`, or `$$` for a dollar"
+            "bad-expression",
+            "a `$` stands here with no name behind it",
+            help="write `$name`, `${expression}`, or `$$` for a dollar",
         )
     value = _one(match, names)
     if value is None or isinstance(value, list | dict):
@@ -101,7 +103,9 @@ def _as_text(match: re.Match, names: Names) -> str:
 def evaluate(expression: str, names: Names) -> Any:
     """The value of an expression. Raises FlownetError: `unknown-variable`, `bad-expression`."""
     if len(expression) > _LONGEST:
-        raise FlownetError.of("bad-expression", f"an expression of {len(expression)} characters, at most {_LONGEST} are allowed")
+        raise FlownetError.of(
+            "bad-expression", f"an expression of {len(expression)} characters, at most {_LONGEST} are allowed"
+        )
     if not expression.strip():
         raise FlownetError.of("bad-expression", "`${}` holds no expression")
     if "$" in expression:
@@ -127,7 +131,9 @@ def _look_up(name: str, names: Names) -> Any:
         return names[name]
     except KeyError:
         known = sorted(names)
-        help = near_names(name, known) or (f"known here: {', '.join(f'`{n}`' for n in known)}" if known else "declare it in `vars:`")
+        help = near_names(name, known) or (
+            f"known here: {', '.join(f'`{n}`' for n in known)}" if known else "declare it in `vars:`"
+        )
         raise FlownetError.of("unknown-variable", f"there is no variable `{name}` here", help=help) from None
 
 
@@ -144,7 +150,9 @@ def _value(node: ast.expr, names: Names, depth: int) -> Any:
             return _power(_value(left, names, depth), _value(right, names, depth))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             a, b = _value(left, names, depth), _value(right, names, depth)
-            if not (_is_number(a) and _is_number(b)) and not (isinstance(op, ast.Add) and isinstance(a, str) and isinstance(b, str)):
+            if not (_is_number(a) and _is_number(b)) and not (
+                isinstance(op, ast.Add) and isinstance(a, str) and isinstance(b, str)
+            ):
                 raise TypeError(f"arithmetic takes numbers, got {written(a)} and {written(b)}")
             return _bounded(_BINARY[type(op)](a, b))
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as op, operand=operand):

@@ -48,13 +48,22 @@ class Library:
         if not (isinstance(item, Scalar) and isinstance(item.value, str)):
             if not (isinstance(item, Scalar) and item.failed):
                 help = "write `include: blocks.yaml`, or a list of paths"
-                self.report.error("bad-include", f"`include` takes paths, got {written(item)}", item, help=help, stack=stack)
+                self.report.error(
+                    "bad-include", f"`include` takes paths, got {written(item)}", item, help=help, stack=stack
+                )
             return
         path = folder / Path(item.value).expanduser()
         resolved = path.resolve()
         if resolved in opened:
             circle = " → ".join(p.name for p in (*opened[opened.index(resolved) :], resolved))
-            self.report.error("circular-include", f"`{item.value}` includes itself", item, circle, help="move what both need to a third file", stack=stack)
+            self.report.error(
+                "circular-include",
+                f"`{item.value}` includes itself",
+                item,
+                circle,
+                help="move what both need to a third file",
+                stack=stack,
+            )
             return
         if resolved in self._read:
             return
@@ -77,14 +86,16 @@ class Library:
                 help = "an included file declares `vars` and `blocks`; make a block of these nodes"
                 self.report.error("bad-include", message, key, help=help, stack=inner)
             elif name not in _KEYS:
-                help = near_names(name, _KEYS) or f"the keys of an included file are {', '.join(f'`{k}`' for k in _KEYS)}"
+                help = (
+                    near_names(name, _KEYS) or f"the keys of an included file are {', '.join(f'`{k}`' for k in _KEYS)}"
+                )
                 self.report.error("unknown-key", f"an included file has no key `{name}`", key, help=help, stack=inner)
         self._take(root, path.parent, (*opened, resolved), inner)
 
     def _declare_variables(self, tree: Tree | None, stack: tuple[str, ...]) -> None:
         if isinstance(tree, Mapping):
             for key, value in tree.pairs.values():
-                self.variables.declare(key, value)
+                self.variables.declare(key, value, stack)
         elif tree is not None and not (isinstance(tree, Scalar) and (tree.value is None or tree.failed)):
             help = "write `vars: {width: 6}`"
             self.report.error("bad-form", f"`vars` is a mapping, got {written(tree)}", tree, help=help, stack=stack)
@@ -93,18 +104,28 @@ class Library:
         if not isinstance(tree, Mapping):
             if tree is not None and not (isinstance(tree, Scalar) and (tree.value is None or tree.failed)):
                 help = "write `blocks: {name: {inputs: [x], nodes: […]}}`"
-                self.report.error("bad-form", f"`blocks` is a mapping, got {written(tree)}", tree, help=help, stack=stack)
+                self.report.error(
+                    "bad-form", f"`blocks` is a mapping, got {written(tree)}", tree, help=help, stack=stack
+                )
             return
         for key, value in tree.pairs.values():
             if (first := self._first.get(key.text)) is not None:
                 where = f"first at {first.span}" if first.span else "declared before"
-                self.report.error("duplicate-name", f"the block `{key.text}` is declared twice", key, where, help="rename one of them", stack=stack)
+                self.report.error(
+                    "duplicate-name",
+                    f"the block `{key.text}` is declared twice",
+                    key,
+                    where,
+                    help="rename one of them",
+                    stack=stack,
+                )
                 continue
             self._first[key.text] = key
             block = read_block(key, value, self.variables, self.report)
             if block is not None:
                 self.blocks[key.text] = block
 
-    def is_declared(self, name: str) -> bool:
-        """Whether there is a block of that name, be it a wrong one."""
-        return name in self._first
+    @property
+    def broken(self) -> set[str]:
+        """The blocks that are declared, and wrong."""
+        return set(self._first) - set(self.blocks)

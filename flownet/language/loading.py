@@ -12,7 +12,7 @@ from flownet.graph import Builder, Graph, Origin
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import Document, TrainSection
-from flownet.language.expansion import Expansion, GraphInput, Ref, Scope, Target, as_target
+from flownet.language.expansion import UNKNOWN, Expansion, GraphInput, Ref, Scope, Target, as_target
 from flownet.language.expressions import resolve
 from flownet.language.includes import Library
 from flownet.language.overrides import apply, override_variables, read_overrides
@@ -55,7 +55,12 @@ def load(
     Raises FlownetError with every mistake in the file, and with its warnings.
     """
     document, diagnostics = check(
-        source, overrides=overrides, registry=registry, data_root=data_root, trust_plugins=trust_plugins, confirm=confirm
+        source,
+        overrides=overrides,
+        registry=registry,
+        data_root=data_root,
+        trust_plugins=trust_plugins,
+        confirm=confirm,
     )
     if document is None:
         raise FlownetError(diagnostics)
@@ -77,7 +82,9 @@ def check(
     try:
         root, name, path = _read(source, report)
         ask = confirm or (lambda _: trust_plugins)
-        document = _Loading(registry or default_registry(), report, name, path, data_root, ask).document(root, overrides)
+        document = _Loading(registry or default_registry(), report, name, path, data_root, ask).document(
+            root, overrides
+        )
     except FlownetError as error:
         report.failure(error)
     if report.failed:
@@ -123,11 +130,13 @@ class _Loading:
         library = Library(report, variables)
         library.take(root, folder, self.path)
         override_variables(variables, given, report)
-        plugins = [need for tree, beside in library.plugins for need in meet(tree, beside, self.registry, report, self.confirm)]
+        plugins = [
+            need for tree, beside in library.plugins for need in meet(tree, beside, self.registry, report, self.confirm)
+        ]
         values = variables.evaluate_all()
         self._check_block_names(library)
         components = Components(self.registry, report)
-        expansion = Expansion(library.blocks, components, report)
+        expansion = Expansion(library.blocks, components, report, library.broken)
         graph = Graph(self.path.stem if self.path is not None else "graph")
         scope = Scope("", variables, self._inputs(root, graph, variables))
         last = self._nodes(root, expansion, scope)
@@ -153,18 +162,27 @@ class _Loading:
                 help = near_names(name, KEYS) or f"its keys are {', '.join(f'`{k}`' for k in KEYS)}"
                 self.report.error("unknown-key", f"a graph file has no key `{name}`", key, help=help)
         version = root.get("flownet")
-        if version is None or (isinstance(version, Scalar) and version.value == VERSION and not isinstance(version.value, bool)):
+        if version is None or (
+            isinstance(version, Scalar) and version.value == VERSION and not isinstance(version.value, bool)
+        ):
             return
         newer = isinstance(version, Scalar) and isinstance(version.value, int) and version.value > VERSION
         help = "pip install --upgrade flownet" if newer else f"write `flownet: {VERSION}`"
-        self.report.error("bad-version", f"this flownet reads version {VERSION} of the language, not {written(version)}", version, help=help)
+        self.report.error(
+            "bad-version",
+            f"this flownet reads version {VERSION} of the language, not {written(version)}",
+            version,
+            help=help,
+        )
 
     def _check_block_names(self, library: Library) -> None:
         for name, block in library.blocks.items():
             if self.registry.find("op", name) is not None:
                 owner = self.registry.owner("op", name)
                 message = f"the block `{name}` has the name of an op"
-                self.report.error("duplicate-name", message, block.at, f"the op comes from `{owner}`", help="rename the block")
+                self.report.error(
+                    "duplicate-name", message, block.at, f"the op comes from `{owner}`", help="rename the block"
+                )
 
     def _inputs(self, root: TreeMapping, graph: Graph, variables: Variables) -> dict[str, Target | None]:
         report, found = self.report, {}
@@ -172,17 +190,19 @@ class _Loading:
         example = "write `inputs: {image: float32[N, 1, 28, 28]}`"
         if tree is None:
             report.error("missing-key", "the file declares no `inputs`", root, help=example)
-            return {}
+            return {UNKNOWN: None}
         if isinstance(tree, Scalar) and tree.failed:
-            return {}
+            return {UNKNOWN: None}
         if not isinstance(tree, TreeMapping) or not tree.pairs:
             report.error("bad-form", f"`inputs` maps names to types, got {written(tree)}", tree, help=example)
-            return {}
+            return {UNKNOWN: None}
         builder = Builder(graph)
         for name, (key, value) in tree.pairs.items():
             found[name] = GraphInput(name, key)
             if not name.isidentifier():
-                report.error("bad-name", f"`{name}` cannot be the name of an input", key, help="take letters, digits and `_`")
+                report.error(
+                    "bad-name", f"`{name}` cannot be the name of an input", key, help="take letters, digits and `_`"
+                )
                 continue
             text = resolve(value, variables, report) if value.dynamic else value
             if isinstance(text, Scalar) and text.failed:
@@ -219,7 +239,13 @@ class _Loading:
         return as_target(expansion.sequence(tree.items, scope))
 
     def _outputs(
-        self, root: TreeMapping, expansion: Expansion, assembly: Assembly, scope: Scope, last: Target | None, variables: Variables
+        self,
+        root: TreeMapping,
+        expansion: Expansion,
+        assembly: Assembly,
+        scope: Scope,
+        last: Target | None,
+        variables: Variables,
     ) -> list[str]:
         tree = root.get("outputs")
         graph = assembly.graph
@@ -250,13 +276,25 @@ class _Loading:
             if value is None:
                 continue
             if (name or item.value) in graph.outputs:
-                self.report.error("duplicate-name", f"the output `{name or item.value}` is named twice", item, help="remove one of them")
+                self.report.error(
+                    "duplicate-name",
+                    f"the output `{name or item.value}` is named twice",
+                    item,
+                    help="remove one of them",
+                )
                 continue
             graph.outputs[name or item.value] = value.name
         return list(graph.outputs.values())
 
     def _train(
-        self, root: TreeMapping, assembly: Assembly, expansion: Expansion, scope: Scope, components: Components, variables: Variables, whole: bool
+        self,
+        root: TreeMapping,
+        assembly: Assembly,
+        expansion: Expansion,
+        scope: Scope,
+        components: Components,
+        variables: Variables,
+        whole: bool,
     ) -> TrainSection | None:
         tree = root.get("train")
         if tree is None:
@@ -268,7 +306,15 @@ class _Loading:
             tree = TreeMapping(tree.file, tree.place, {**rest.pairs, **kept})
         folder = self.path.parent if self.path is not None else None
         return read_training(
-            tree, assembly, expansion, scope, components, self.report, data_root=self.data_root, folder=folder, whole=whole
+            tree,
+            assembly,
+            expansion,
+            scope,
+            components,
+            self.report,
+            data_root=self.data_root,
+            folder=folder,
+            whole=whole,
         )
 
     # -- warnings --------------------------------------------------------------------------------------------------------
@@ -277,7 +323,12 @@ class _Loading:
         own = root.get("vars")
         for name, key in variables.declared():
             if name not in variables.used and isinstance(own, TreeMapping) and own.key(name) is key:
-                self.report.warning("unused-variable", f"nothing uses the variable `{name}`", key, help="remove it, or write `$" + name + "` where it is meant")
+                self.report.warning(
+                    "unused-variable",
+                    f"nothing uses the variable `{name}`",
+                    key,
+                    help="remove it, or write `$" + name + "` where it is meant",
+                )
 
     def _warn_of_nodes(self, graph: Graph, fetched: list[str], train: TrainSection | None) -> None:
         """Warn of the ends of the graph that lead to no output, loss or metric, and of inputs that nothing takes."""
@@ -295,6 +346,9 @@ class _Loading:
                 )  # fmt: skip
         for value in graph.inputs:
             if not users[value.name] and value.name not in wanted_inputs:
-                self.report.warning("unused-input", f"nothing takes the input `{value.name}`", value.origin.span, help="remove it, or name it in an `in`")
-
-
+                self.report.warning(
+                    "unused-input",
+                    f"nothing takes the input `{value.name}`",
+                    value.origin.span,
+                    help="remove it, or name it in an `in`",
+                )

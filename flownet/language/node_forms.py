@@ -34,18 +34,24 @@ def read_node(tree: Tree, report: Report, stack: Sequence[str] = ()) -> NodeForm
             return None
         if isinstance(tree.value, str) and tree.value:
             return NodeForm(tree, None)
-        report.error("bad-node", f"a node is an op's name or a mapping, got {written(tree)}", tree, help=_EXAMPLE, stack=stack)
+        report.error(
+            "bad-node", f"a node is an op's name or a mapping, got {written(tree)}", tree, help=_EXAMPLE, stack=stack
+        )
         return None
     if not isinstance(tree, Mapping):
         help = f"{_EXAMPLE}; a list within the list of nodes has no meaning"
-        report.error("bad-node", f"a node is an op's name or a mapping, got {written(tree)}", tree, help=help, stack=stack)
+        report.error(
+            "bad-node", f"a node is an op's name or a mapping, got {written(tree)}", tree, help=help, stack=stack
+        )
         return None
     if (op := tree.pairs.get("op")) is not None:
         name = op[1]
         if isinstance(name, Scalar) and isinstance(name.value, str):
             return NodeForm(name, tree.without("op"))
         if not (isinstance(name, Scalar) and name.failed):
-            report.error("bad-node", f"`op` takes an op's name, got {written(name)}", name, help="write `op: dense`", stack=stack)
+            report.error(
+                "bad-node", f"`op` takes an op's name, got {written(name)}", name, help="write `op: dense`", stack=stack
+            )
         return None
     if len(tree.pairs) != 1:
         return _several_keys(tree, report, stack)

@@ -34,7 +34,11 @@ class Override:
 
 def read_overrides(overrides: Iterable[str] | Mapping[str, Any], report: Report) -> list[Override]:
     """The overrides that `path=value` texts, or a mapping from paths to values, spell. Errors: `bad-override`."""
-    texts = [f"{path}={to_flow(value)}" for path, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    texts = (
+        [f"{path}={to_flow(value)}" for path, value in overrides.items()]
+        if isinstance(overrides, Mapping)
+        else overrides
+    )
     return [found for text in texts if (found := _read(text, report)) is not None]
 
 
@@ -96,7 +100,9 @@ def override_variables(variables: Variables, overrides: Iterable[Override], repo
         name = override.parts[1]
         if name.text not in variables:
             known = list(variables)
-            help = near_names(name.text, known) or (f"the variables are {', '.join(known)}" if known else "the file has no `vars`")
+            help = near_names(name.text, known) or (
+                f"the variables are {', '.join(known)}" if known else "the file has no `vars`"
+            )
             report.error("bad-override", f"there is no variable `{name.text}`", name, help=help)
             continue
         try:
@@ -140,7 +146,8 @@ def _set_in_list(tree: Sequence, parts: list[Scalar], depth: int, value: Tree) -
         before = ".".join(p.text for p in parts[:depth]) or "the list"
         known = [name for name in names if name]
         help = near_names(part.text, known) or (
-            f"it has the items 0 to {len(tree.items) - 1}" + (f", and the nodes {', '.join(known[:8])}" if known else "")
+            f"it has the items 0 to {len(tree.items) - 1}"
+            + (f", and the nodes {', '.join(known[:8])}" if known else "")
         )
         raise FlownetError.of("bad-override", f"`{before}` has no item `{part.text}`", span=part.span, help=help)
     items = list(tree.items)

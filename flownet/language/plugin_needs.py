@@ -19,7 +19,14 @@ Confirm = Callable[[Path], bool]
 """Asks whether a local Python file may be run."""
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:(>=|<=|==|>|<|!=)\s*([0-9][0-9A-Za-z.]*))?\s*")
-_COMPARE = {">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt, "!=": operator.ne}
+_COMPARE = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+    "!=": operator.ne,
+}
 
 
 def meet(tree: Tree, folder: Path, registry: Registry, report: Report, confirm: Confirm) -> tuple[str, ...]:
@@ -47,7 +54,9 @@ def meet(tree: Tree, folder: Path, registry: Registry, report: Report, confirm: 
 def _load_file(item: Scalar, folder: Path, registry: Registry, report: Report, confirm: Confirm) -> None:
     path = (folder / Path(item.value).expanduser()).resolve()
     if not path.is_file():
-        report.error("missing-plugin", f"there is no file `{item.value}` beside the graph file", item, f"sought at {path}")
+        report.error(
+            "missing-plugin", f"there is no file `{item.value}` beside the graph file", item, f"sought at {path}"
+        )
         return
     if any(plugin.origin == str(path) for plugin in registry.plugins.values()):
         return
@@ -78,9 +87,20 @@ def _check_installed(item: Scalar, registry: Registry, report: Report) -> None:
     if plugin is None:
         near = near_names(_canonical(name), plugins)
         notes = ("the package is installed, and brings no plugin of flownet",) if _is_installed(name) else ()
-        report.error("missing-plugin", f"this file needs the plugin `{name}`, which is not installed", item, *notes, help=near or install)
+        report.error(
+            "missing-plugin",
+            f"this file needs the plugin `{name}`, which is not installed",
+            item,
+            *notes,
+            help=near or install,
+        )
     elif plugin.problem is not None:
-        report.error("broken-plugin", f"the plugin `{name}` does not work: {plugin.problem.message}", item, help=plugin.problem.help)
+        report.error(
+            "broken-plugin",
+            f"the plugin `{name}` does not work: {plugin.problem.message}",
+            item,
+            help=plugin.problem.help,
+        )
     elif comparison and plugin.version and not _COMPARE[comparison](_release(plugin.version), _release(wanted)):
         report.error("old-plugin", f"this file needs `{item.value}`, installed is {plugin.version}", item, help=install)
 

@@ -116,7 +116,9 @@ def read_text(text: str, name: str, report: Report) -> Tree | None:
     except ReaderError as error:
         line, column = _line_and_column(text, error.position)
         span = Span(file, line, column, line, column + 1)
-        message = f"the character U+{ord(str(error.character)[0]):04X} may not stand in a graph file"
+        character = error.character
+        code = character if isinstance(character, int) else ord(character[0])
+        message = f"the character U+{code:04X} may not stand in a graph file"
         raise FlownetError.of("yaml-syntax", message, span=span, help="remove it") from None
     except (YAMLError, ValueError, RecursionError) as error:
         raise FlownetError.of("yaml-syntax", f"`{name}` is no YAML: {error}") from None
@@ -187,12 +189,16 @@ def _compose(events: Any, file: SourceFile, report: Report, shielded: bool) -> T
             aliased += size
             if aliased > MAX_ALIASED:
                 message = f"aliases add more than {MAX_ALIASED} values to this file"
-                raise FlownetError.of("too-many-aliases", message, span=_span(event, file), help="use blocks with `repeat`")
+                raise FlownetError.of(
+                    "too-many-aliases", message, span=_span(event, file), help="use blocks with `repeat`"
+                )
         elif kind is DocumentStartEvent:
             documents += 1
             if documents > 1:
                 help = "remove the `---`, or make it a file of its own"
-                raise FlownetError.of("several-documents", "a second document begins here", span=_span(event, file), help=help)
+                raise FlownetError.of(
+                    "several-documents", "a second document begins here", span=_span(event, file), help=help
+                )
             continue
         elif kind is DocumentEndEvent:
             continue
@@ -239,6 +245,8 @@ def _closed(opened: _Open, end: Any, file: SourceFile) -> Tree:
         place = (start.line + 1, start.column + 1, end.end_mark.line + 1, end.end_mark.column + 1)
     else:  # a block ends where the next thing begins: show its first line alone
         place = (start.line + 1, start.column + 1, children[0].end_line, children[0].end_column)
+    if opened.event.tag is not None:  # refused already: whatever it was meant to be, nobody misses it
+        return Scalar(file, place, None, "", failed=True)
     if opened.items is not None:
         return Sequence(file, place, opened.items)
     return Mapping(file, place, opened.pairs)
@@ -248,6 +256,7 @@ def _key(tree: Tree, file: SourceFile, report: Report) -> Scalar:
     if isinstance(tree, Scalar):
         if tree.text == "" and not tree.quoted:
             report.error("bad-key", "a key is missing in front of the `:`", tree)
+            return Scalar(file, tree.place, None, "", failed=True)
         return tree
     report.error("bad-key", "a list or mapping cannot be a key", tree, help="an expression is written `${…}`")
     return Scalar(file, tree.place, None, "", failed=True)
@@ -268,7 +277,9 @@ def _refuse_tag(event: Any, file: SourceFile, report: Report) -> None:
     if event.tag is not None:
         tag = str(event.tag).replace("tag:yaml.org,2002:", "!!")
         message = f"tags such as `{tag}` have no meaning in a graph file"
-        report.error("yaml-tag", message, _span(event, file), help="remove the tag; write numbers plain and texts in quotes")
+        report.error(
+            "yaml-tag", message, _span(event, file), help="remove the tag; write numbers plain and texts in quotes"
+        )
 
 
 def _span(event: Any, file: SourceFile) -> Span:

@@ -20,10 +20,14 @@ class Report:
     def __init__(self) -> None:
         self._found: dict[tuple, Diagnostic] = {}
 
-    def error(self, code: str, message: str, at: Place = None, *notes: str, help: str = "", stack: Sequence[str] = ()) -> None:
+    def error(
+        self, code: str, message: str, at: Place = None, *notes: str, help: str = "", stack: Sequence[str] = ()
+    ) -> None:
         self.take(Diagnostic(code, message, _span(at), (*notes, *stack), help))
 
-    def warning(self, code: str, message: str, at: Place = None, *notes: str, help: str = "", stack: Sequence[str] = ()) -> None:
+    def warning(
+        self, code: str, message: str, at: Place = None, *notes: str, help: str = "", stack: Sequence[str] = ()
+    ) -> None:
         self.take(Diagnostic(code, message, _span(at), (*notes, *stack), help, "warning"))
 
     def take(self, diagnostic: Diagnostic) -> None:

@@ -38,7 +38,9 @@ def schema(registry: Registry | None = None) -> dict[str, Any]:
             "doc": {"type": "string"},
             "args": {"anyOf": [{"type": "object"}, _TEXTS]},
             "inputs": {"anyOf": [{"type": "string"}, _TEXTS]},
-            "outputs": {"anyOf": [{"type": "string"}, _TEXTS, {"type": "object", "additionalProperties": {"type": "string"}}]},
+            "outputs": {
+                "anyOf": [{"type": "string"}, _TEXTS, {"type": "object", "additionalProperties": {"type": "string"}}]
+            },
             "nodes": {"type": "array", "items": {"$ref": "#/$defs/node_or_block"}},
         },
         "required": ["nodes"],
@@ -51,9 +53,18 @@ def schema(registry: Registry | None = None) -> dict[str, Any]:
         "properties": {
             "flownet": {"const": 1, "description": "the version of the language"},
             "doc": {"type": "string"},
-            "include": {"anyOf": [{"type": "string"}, _TEXTS], "description": "files whose blocks and variables are used here"},
-            "plugins": {"anyOf": [{"type": "string"}, _TEXTS], "description": "packages and Python files that the graph needs"},
-            "vars": {"type": ["object", "null"], "description": "named values, used as `$name` and in `${expressions}`"},
+            "include": {
+                "anyOf": [{"type": "string"}, _TEXTS],
+                "description": "files whose blocks and variables are used here",
+            },
+            "plugins": {
+                "anyOf": [{"type": "string"}, _TEXTS],
+                "description": "packages and Python files that the graph needs",
+            },
+            "vars": {
+                "type": ["object", "null"],
+                "description": "named values, used as `$name` and in `${expressions}`",
+            },
             "blocks": {"type": ["object", "null"], "additionalProperties": block},
             "inputs": {
                 "type": "object",
@@ -97,7 +108,9 @@ def _or_expression(found: dict[str, Any]) -> dict[str, Any]:
 
 def _described(found: dict[str, Any], cls: type) -> dict[str, Any]:
     text = (cls.__doc__ or "").strip().split("\n\n")[0]
-    return {**found, "description": " ".join(text.split())} if text and not text.startswith(f"{cls.__name__}(") else found
+    return (
+        {**found, "description": " ".join(text.split())} if text and not text.startswith(f"{cls.__name__}(") else found
+    )
 
 
 def _attributes(registry: Registry, cls: type, reserved: bool = False, extra: Mapping[str, Any] = {}) -> dict[str, Any]:
@@ -128,7 +141,13 @@ def _reserved() -> dict[str, Any]:
         "device": {"type": "string"},
         "share": {"type": "string", "description": "use the parameters of that node"},
         "freeze": _or_expression({"type": "boolean"}),
-        "init": {"anyOf": [{"$ref": "#/$defs/initialiser"}, {"type": "object", "additionalProperties": {"$ref": "#/$defs/initialiser"}}, _DOLLAR]},
+        "init": {
+            "anyOf": [
+                {"$ref": "#/$defs/initialiser"},
+                {"type": "object", "additionalProperties": {"$ref": "#/$defs/initialiser"}},
+                _DOLLAR,
+            ]
+        },
     }
 
 
@@ -171,7 +190,13 @@ def _choice(kind: str, things: Any) -> dict[str, Any]:
         if getattr(cls, "shorthand", None):
             options.append({"type": ["number", "string", "array"]})
         forms[name] = {"anyOf": options}
-    mapping = {"type": "object", "properties": forms, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    mapping = {
+        "type": "object",
+        "properties": forms,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
     return {"anyOf": [{"enum": list(things)}, mapping, _DOLLAR]}
 
 
@@ -192,7 +217,13 @@ def _node(ops: list[str]) -> dict[str, Any]:
         "anyOf": [
             {"enum": ops},
             _DOLLAR,
-            {"type": "object", "properties": short, "additionalProperties": False, "minProperties": 1, "maxProperties": 1},
+            {
+                "type": "object",
+                "properties": short,
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
             *({"$ref": f"#/$defs/full.{name}"} for name in ops),
             {"type": "object", "properties": {"op": _DOLLAR}, "required": ["op"]},
         ]
@@ -201,7 +232,7 @@ def _node(ops: list[str]) -> dict[str, Any]:
 
 def _block_use(ops: list[str]) -> list[dict[str, Any]]:
     other = {"type": "string", "not": {"enum": ops}}
-    use = {"type": "object", "properties": {name: v for name, v in _reserved().items()}}
+    use = {"type": "object", "properties": _reserved()}
     return [
         other,
         {
@@ -237,10 +268,20 @@ def _train(registry: Registry, losses: list[str], metrics: list[str]) -> dict[st
         "type": ["object", "null"],
         "properties": {
             "data": {
-                "anyOf": [{"enum": datasets}, *({"$ref": f"#/$defs/dataset.{name}", "required": ["dataset"]} for name in datasets), {"type": "null"}]
+                "anyOf": [
+                    {"enum": datasets},
+                    *({"$ref": f"#/$defs/dataset.{name}", "required": ["dataset"]} for name in datasets),
+                    {"type": "null"},
+                ]
             },
             "loss": {"anyOf": [loss, {"type": "array", "items": loss}]},
-            "metrics": {"anyOf": [metric, {"type": "array", "items": metric}, {"type": "object", "additionalProperties": metric}]},
+            "metrics": {
+                "anyOf": [
+                    metric,
+                    {"type": "array", "items": metric},
+                    {"type": "object", "additionalProperties": metric},
+                ]
+            },
             "optimizer": {"$ref": "#/$defs/optimizer"},
             "schedule": {"anyOf": [{"$ref": "#/$defs/schedule"}, {"type": "null"}]},
             "batch": _or_expression({"type": "integer", "minimum": 1}),

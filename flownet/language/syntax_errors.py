@@ -46,7 +46,9 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
             got = re.search(r"but got ('.+'|<.+>)", problem)
             what = "the end of the file" if got and "stream end" in got[1] else (got[1] if got else problem)
             what = what.replace("'", "`")
-            notes = (f"in line {at_problem.line}, column {at_problem.column}, comes {what} where a `,` or `{closing}` is due",)
+            notes = (
+                f"in line {at_problem.line}, column {at_problem.column}, comes {what} where a `,` or `{closing}` is due",
+            )
         help = f"close it with `{closing}`, put `,` between items, and quotes around texts that hold brackets"
     elif "expected <block end>" in problem:
         message = "this line does not belong to the list or mapping around it"
@@ -58,9 +60,14 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
         message = f"a value cannot begin with `{character[1] if character else '?'}`"
         help = "put the text in quotes"
     elif "undefined tag handle" in problem or "tag" in context:
-        return FlownetError.of("yaml-tag", "tags have no meaning in a graph file", span=at_problem, help="remove the `!…`")
+        return FlownetError.of(
+            "yaml-tag", "tags have no meaning in a graph file", span=at_problem, help="remove the `!…`"
+        )
     elif "anchor" in context or "alias" in context:
-        message, help = "`&` and `*` begin anchors and aliases, whose names are letters and digits", "put the text in quotes"
+        message, help = (
+            "`&` and `*` begin anchors and aliases, whose names are letters and digits",
+            "put the text in quotes",
+        )
     elif "did not find expected <document start>" in problem or "expected '<document start>'" in problem:
         message, help = "the file goes on after its end", "check the indentation of this line"
     return FlownetError.of("yaml-syntax", message, *notes, span=span, help=help)

@@ -12,7 +12,7 @@ from flownet.graph import Graph, Value
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import TrainSection
-from flownet.language.expansion import Expansion, FlatNode, GraphInput, Instance, Ref, Scope, Target
+from flownet.language.expansion import Expansion, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target
 from flownet.language.expressions import resolve
 from flownet.language.objective import WeightedSum
 from flownet.language.report import Report
@@ -52,7 +52,13 @@ class _Training:
     """Reads the section. Its parts are read whatever happened to the others, so that all mistakes are found."""
 
     def __init__(
-        self, tree: TreeMapping, assembly: Assembly, expansion: Expansion, scope: Scope, components: Components, report: Report
+        self,
+        tree: TreeMapping,
+        assembly: Assembly,
+        expansion: Expansion,
+        scope: Scope,
+        components: Components,
+        report: Report,
     ) -> None:
         self.tree, self.scope, self.components, self.report = tree, scope, components, report
         self.expansion, self.inference = expansion, assembly
@@ -67,7 +73,7 @@ class _Training:
         settings = {key: self._settings(key) for key in SETTINGS}
         optimizer = self._component("op", "optimizer")
         schedule = self._component("schedule", "schedule")
-        if tree.get("optimizer") is None:
+        if tree.get("optimizer") is None and not self._misspelt("optimizer"):
             help = "add `optimizer: {sgd: {learning_rate: 0.1}}`"
             report.error("missing-key", "`train` needs an `optimizer`", self.tree, help=help)
         data = self._data(data_root, folder)
@@ -75,13 +81,15 @@ class _Training:
         self.assembly = Assembly(self.graph, self.expansion, self.components, report)
         self.assembly.declarations = dict(self.inference.declarations)
         self.targets: dict[str, GraphInput] = {}
+        self.places: dict[str, Tree] = {}
         self.counts: dict[str, dict[str, int]] = {}
         losses = self._losses()
         metrics = self._metrics(losses)
         if report.failed or not whole:
             return None
         pending = self._declare_targets(data, [node for _, node in (*losses, *metrics)])
-        self.assembly.add([node for _, node in losses] + [node for _, node in metrics])
+        own = [node for _, node in (*losses, *metrics) if node.name not in self.graph.nodes]
+        self.assembly.add(own)
         loss = self._total(losses, pending)
         self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
         if report.failed or loss is None:
@@ -96,13 +104,21 @@ class _Training:
             measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
         )  # fmt: skip
 
+    def _misspelt(self, key: str) -> bool:
+        return any(name not in KEYS and near_names(name, [key]) for name in self.tree.pairs)
+
     # -- settings --------------------------------------------------------------------------------------------------------
 
     def _count(self, key: str, least: int, default: int) -> int:
         tree = self.tree.get(key)
         if tree is None or (isinstance(tree, Scalar) and tree.failed):
             return default
-        if isinstance(tree, Scalar) and isinstance(tree.value, int) and not isinstance(tree.value, bool) and tree.value >= least:
+        if (
+            isinstance(tree, Scalar)
+            and isinstance(tree.value, int)
+            and not isinstance(tree.value, bool)
+            and tree.value >= least
+        ):
             return tree.value
         self.report.error("bad-setting", f"`{key}` takes a whole number of {least} or more, got {written(tree)}", tree)
         return default
@@ -113,7 +129,9 @@ class _Training:
             return None
         example = f"{key}: {{{', '.join(f'{name}: …' for name in known)}}}"
         if not isinstance(tree, TreeMapping):
-            self.report.error("bad-setting", f"`{key}` is a mapping, got {written(tree)}", tree, help=f"write `{example}`")
+            self.report.error(
+                "bad-setting", f"`{key}` is a mapping, got {written(tree)}", tree, help=f"write `{example}`"
+            )
             return None
         found: dict[str, Any] = {}
         for name, (name_key, value) in tree.pairs.items():
@@ -125,15 +143,25 @@ class _Training:
                 continue
             wanted = known[name][0]
             number = value.value if isinstance(value, Scalar) else None
-            fits = isinstance(number, str) if wanted is str else _is_number(number) and (wanted is float or isinstance(number, int)) and number >= 0
+            fits = (
+                isinstance(number, str)
+                if wanted is str
+                else _is_number(number) and (wanted is float or isinstance(number, int)) and number >= 0
+            )
             if not fits:
-                word = {int: "a whole number of 0 or more", float: "a number of 0 or more", str: "`loss` or the name of a metric"}[wanted]
+                word = {
+                    int: "a whole number of 0 or more",
+                    float: "a number of 0 or more",
+                    str: "`loss` or the name of a metric",
+                }[wanted]
                 self.report.error("bad-setting", f"`{name}` of `{key}` takes {word}, got {written(value)}", value)
                 continue
             found[name] = float(number) if wanted is float else number  # type: ignore[arg-type]
         for name, (_, default) in known.items():
             if default is ... and name not in tree.pairs:
-                self.report.error("missing-key", f"`{key}` needs `{name}`", self.tree.key(key), help=f"write `{example}`")
+                self.report.error(
+                    "missing-key", f"`{key}` needs `{name}`", self.tree.key(key), help=f"write `{example}`"
+                )
             elif default is not ... and default is not None:
                 found.setdefault(name, default)
         return found
@@ -164,7 +192,11 @@ class _Training:
             name, options = found, tree
         else:
             known = ", ".join(f"`{n}`" for n in self.components.registry.names("dataset"))
-            message = "`data` does not say which `dataset`" if isinstance(tree, TreeMapping) else f"`data` is a mapping, got {written(tree)}"
+            message = (
+                "`data` does not say which `dataset`"
+                if isinstance(tree, TreeMapping)
+                else f"`data` is a mapping, got {written(tree)}"
+            )
             self.report.error("missing-option", message, tree, help=f"write `data: {{dataset: …}}`, one of {known}")
             return None
         if name.failed:
@@ -180,10 +212,17 @@ class _Training:
                 if isinstance(value, Scalar) and isinstance(value.value, str):
                     feed[input_name] = value.value
                 else:
-                    self.report.error("bad-option", f"`feed` maps inputs to fields of the data, got {written(value)}", value)
+                    self.report.error(
+                        "bad-option", f"`feed` maps inputs to fields of the data, got {written(value)}", value
+                    )
         elif feed_tree is not None:
             help = "write `feed: {x: image}`"
-            self.report.error("bad-option", f"`feed` maps inputs to fields of the data, got {written(feed_tree)}", feed_tree, help=help)
+            self.report.error(
+                "bad-option",
+                f"`feed` maps inputs to fields of the data, got {written(feed_tree)}",
+                feed_tree,
+                help=help,
+            )
         if dataset is None:
             return None
         fields = self._fields(dataset, name, data_root, folder)
@@ -207,9 +246,13 @@ class _Training:
                 self.report.failure(error, at)
                 return None
             for d in missing:
-                self.report.warning(d.code, d.message, at, *d.notes, "the targets' types are taken from the loss", help=d.help)
+                self.report.warning(
+                    d.code, d.message, at, *d.notes, "the targets' types are taken from the loss", help=d.help
+                )
         except Exception as error:  # a plugin's dataset may fail in any way
-            self.report.error("data-failed", f"the dataset `{dataset.name}` cannot be opened: {type(error).__name__}: {error}", at)
+            self.report.error(
+                "data-failed", f"the dataset `{dataset.name}` cannot be opened: {type(error).__name__}: {error}", at
+            )
         return None
 
     def _fed_graph(self, data: _Data | None) -> Graph:
@@ -218,9 +261,9 @@ class _Training:
         if data is None or data.fields is None:
             return graph.copy()
         sizes: dict[str, tuple[int, str]] = {}
-        for name, (key, value) in data.feed_keys.items():
-            if data.feed.get(name) is not None and data.feed[name] not in data.fields:
-                self._no_field(data, data.feed[name], value)
+        for name, (_, tree) in data.feed_keys.items():
+            if name in data.feed and data.feed[name] not in data.fields:
+                self._no_field(data, data.feed[name], tree)
         batch = _batch_dim(graph)
         for value in graph.inputs:
             field_name = data.feed.get(value.name, value.name)
@@ -239,25 +282,43 @@ class _Training:
         if input_name:
             message = f"the input `{input_name}` gets no value: dataset `{data.name}` has no field of that name"
             one = next(iter(data.fields))
-            help = near_names(name, data.fields) or f"its fields are {fields}; write `data: {{…, feed: {{{input_name}: {one}}}}}` to map one"
+            help = (
+                near_names(name, data.fields)
+                or f"its fields are {fields}; write `data: {{…, feed: {{{input_name}: {one}}}}}` to map one"
+            )
         else:
             message = f"dataset `{data.name}` has no field `{name}`"
             help = near_names(name, data.fields) or f"its fields are {fields}"
         self.report.error("unknown-field", message, at, help=help)
 
-    def _match(self, value: Value, found: TensorType, field: str, data: _Data, sizes: dict[str, tuple[int, str]]) -> None:
+    def _match(
+        self, value: Value, found: TensorType, field: str, data: _Data, sizes: dict[str, tuple[int, str]]
+    ) -> None:
         wanted = value.type
         what = f"the input `{value.name}` is {wanted}, the field `{field}` of dataset `{data.name}` is {found}"
         if wanted.dtype is not found.dtype:
-            self.report.error("data-mismatch", what, value.origin.span, "the element types differ", help=f"declare it as `{found}`")
+            self.report.error(
+                "data-mismatch", what, value.origin.span, "the element types differ", help=f"declare it as `{found}`"
+            )
             return
         if wanted.rank != found.rank:
-            self.report.error("data-mismatch", what, value.origin.span, "the numbers of dimensions differ", help=f"declare it as `{found}`")
+            self.report.error(
+                "data-mismatch",
+                what,
+                value.origin.span,
+                "the numbers of dimensions differ",
+                help=f"declare it as `{found}`",
+            )
             return
         for axis, (want, have) in enumerate(zip(wanted.shape, found.shape, strict=True)):
             if want == have or not isinstance(have, int):
                 continue
-            if isinstance(want, Symbolic) and len(want.terms) == 1 and want.terms[0][1] == 1 and len(want.terms[0][0]) == 1:
+            if (
+                isinstance(want, Symbolic)
+                and len(want.terms) == 1
+                and want.terms[0][1] == 1
+                and len(want.terms[0][0]) == 1
+            ):
                 symbol = str(want)
                 known = sizes.setdefault(symbol, (have, f"`{value.name}`"))
                 if known[0] != have:
@@ -282,7 +343,8 @@ class _Training:
         tree = self.tree.get("loss")
         if tree is None or (isinstance(tree, Scalar) and tree.value is None and not tree.failed):
             help = "add `loss: {cross_entropy: {in: [logits, label]}}`"
-            self.report.error("missing-key", "`train` needs a `loss`", self.tree, help=help)
+            if not self._misspelt("loss"):
+                self.report.error("missing-key", "`train` needs a `loss`", self.tree, help=help)
             return []
         found = []
         for item in tree.items if isinstance(tree, Sequence) else (tree,):
@@ -310,21 +372,34 @@ class _Training:
         if rebuilt is None and list(without.pairs) == ["in"]:  # `{in: mse, weight: 2}`: a value of the graph
             node = without.pairs["in"][1]
         else:
-            node = TreeMapping(item.file, item.place, {rebuilt.text: (rebuilt, without)}) if rebuilt is not None else without
+            node = (
+                TreeMapping(item.file, item.place, {rebuilt.text: (rebuilt, without)})
+                if rebuilt is not None
+                else without
+            )
         if isinstance(weight, Scalar) and _is_number(weight.value):
             return float(weight.value), node
         if not (isinstance(weight, Scalar) and weight.failed):
             self.report.error("bad-setting", f"the `weight` of a loss is a number, got {written(weight)}", weight)
         return 1.0, node
 
-    def _node(self, item: Tree, chapter: str, folder: str, default: list[tuple[str | None, Target | None, Tree]] | None = None) -> FlatNode | None:
+    def _node(
+        self, item: Tree, chapter: str, folder: str, default: list[tuple[str | None, Target | None, Tree]] | None = None
+    ) -> FlatNode | None:
         """The node of a loss or a metric; or one of the file's own, when its name is given."""
         if isinstance(item, Scalar) and isinstance(item.value, str) and item.value in self.scope.entities:
             source = self.expansion.resolve(Ref(self.scope, item.value, item))
-            return source.node if source is not None and not isinstance(source, GraphInput) else None
+            if isinstance(source, Output):
+                self.places[source.node.name] = item
+            return source.node if isinstance(source, Output) else None
         before = len(self.expansion.nodes)
         scope = Scope(
-            folder, self.scope.names, {}, around=self.scope, targets=self.targets, counts=self.counts.setdefault(folder, {})
+            folder,
+            self.scope.names,
+            {},
+            around=self.scope,
+            targets=self.targets,
+            counts=self.counts.setdefault(folder, {}),
         )
         entity = self.expansion.node(item, scope, None, False)
         if not isinstance(entity, FlatNode):
@@ -466,7 +541,8 @@ class _Training:
             value = self.graph.values[built.outputs[0]]
             if value.type.shape != () or not value.type.dtype.is_float:
                 self.report.error(
-                    "loss-no-scalar", f"a loss is one number, `{node.name}` is {value.type}", node.at,
+                    "loss-no-scalar", f"a loss is one number, `{node.name}` is {value.type}",
+                    self.places.get(node.name, node.at),
                     help="take a loss op, or put `mean` or `sum` behind it",
                 )  # fmt: skip
                 return None
@@ -521,8 +597,11 @@ def read_training(
     if isinstance(tree, Scalar) and (tree.failed or tree.value is None):
         return None
     if not isinstance(tree, TreeMapping):
-        report.error("bad-form", f"`train` is a mapping, got {written(tree)}", tree, help="write `train: {data: …, loss: …, optimizer: …}`")
+        report.error(
+            "bad-form",
+            f"`train` is a mapping, got {written(tree)}",
+            tree,
+            help="write `train: {data: …, loss: …, optimizer: …}`",
+        )
         return None
     return _Training(tree, assembly, expansion, scope, components, report).read(data_root, folder, whole)
-
-

@@ -61,7 +61,7 @@ class Sequence(Tree):
 
     def __init__(self, file: SourceFile | None, place: tuple[int, int, int, int], items: Iterable[Tree]) -> None:
         self.items = tuple(items)
-        super().__init__(file, place, any([item.dynamic for item in self.items]))
+        super().__init__(file, place, any(item.dynamic for item in self.items))
 
 
 class Mapping(Tree):
@@ -73,7 +73,7 @@ class Mapping(Tree):
         self, file: SourceFile | None, place: tuple[int, int, int, int], pairs: dict[str, tuple[Scalar, Tree]]
     ) -> None:
         self.pairs = pairs
-        super().__init__(file, place, any([key.dynamic or value.dynamic for key, value in pairs.values()]))
+        super().__init__(file, place, any(key.dynamic or value.dynamic for key, value in pairs.values()))
 
     def get(self, name: str) -> Tree | None:
         found = self.pairs.get(name)
@@ -107,7 +107,9 @@ def plain(tree: Tree | None) -> Any:
 def wrap(value: Any, at: Tree) -> Tree:
     """The tree of a Python value, all of it standing where `at` stands: what the value of a variable becomes."""
     if isinstance(value, dict):
-        return Mapping(at.file, at.place, {str(k): (Scalar(at.file, at.place, k, str(k)), wrap(v, at)) for k, v in value.items()})
+        return Mapping(
+            at.file, at.place, {str(k): (Scalar(at.file, at.place, k, str(k)), wrap(v, at)) for k, v in value.items()}
+        )
     if isinstance(value, list | tuple):
         return Sequence(at.file, at.place, [wrap(item, at) for item in value])
     scalar = Scalar(at.file, at.place, value, "" if value is None else str(value), isinstance(value, str))
@@ -120,7 +122,11 @@ def written(tree: Tree | Any) -> str:
     if isinstance(tree, Sequence):
         return f"a list of {len(tree.items)}"
     if isinstance(tree, Mapping):
-        return f"a mapping with {', '.join(f'`{name}`' for name in list(tree.pairs)[:4])}" if tree.pairs else "an empty mapping"
+        return (
+            f"a mapping with {', '.join(f'`{name}`' for name in list(tree.pairs)[:4])}"
+            if tree.pairs
+            else "an empty mapping"
+        )
     value = tree.value if isinstance(tree, Scalar) else tree
     if value is None:
         return "nothing"

@@ -24,15 +24,19 @@ class Variables(Mapping[str, Any]):
         self._failed: set[str] = set()
         self.used: set[str] = set()
 
-    def declare(self, key: Scalar, tree: Tree) -> None:
+    def declare(self, key: Scalar, tree: Tree, stack: tuple[str, ...] = ()) -> None:
         """Add a variable; a second one of the same name is an error (`duplicate-name`)."""
         if not key.text.isidentifier():
-            self._report.error("bad-name", f"`{key.text}` cannot be the name of a variable", key, help="take letters, digits and `_`")
+            self._report.error(
+                "bad-name", f"`{key.text}` cannot be the name of a variable", key, help="take letters, digits and `_`"
+            )
             return
         if key.text in self._trees:
             first = self._trees[key.text][0]
             where = f"first at {first.span}" if first.span else "declared before"
-            self._report.error("duplicate-name", f"the variable `{key.text}` is declared twice", key, where, help="rename one of them")
+            self._report.error(
+                "duplicate-name", f"the variable `{key.text}` is declared twice", key, where, help="rename one of them", stack=stack
+            )
             return
         self._trees[key.text] = (key, tree)
 

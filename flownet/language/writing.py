@@ -41,13 +41,17 @@ def to_flow(value: Any, depth: int = 0) -> str:
     if hasattr(value, "__fspath__"):
         return _text(str(value))
     raise FlownetError.of(
-        "bad-value", f"a graph cannot hold a value of type `{type(value).__name__}`", help="use numbers, texts, lists and dicts"
+        "bad-value",
+        f"a graph cannot hold a value of type `{type(value).__name__}`",
+        help="use numbers, texts, lists and dicts",
     )
 
 
 def _key(key: Any) -> str:
     if not isinstance(key, str | int | float | bool) or (isinstance(key, float) and not math.isfinite(key)):
-        raise FlownetError.of("bad-key", f"a value of type `{type(key).__name__}` cannot be a key", help="keys are texts")
+        raise FlownetError.of(
+            "bad-key", f"a value of type `{type(key).__name__}` cannot be a key", help="keys are texts"
+        )
     return to_flow(key)
 
 
@@ -93,7 +97,9 @@ def _block(value: Any, indent: int, depth: int) -> list[str]:
 
 def _entry(head: str, value: Any, indent: int, depth: int) -> list[str]:
     branching = isinstance(value, Mapping | list | tuple) and len(value) > 0
-    nested = branching and any(isinstance(v, Mapping | list | tuple) for v in (value.values() if isinstance(value, Mapping) else value))
+    nested = branching and any(
+        isinstance(v, Mapping | list | tuple) for v in (value.values() if isinstance(value, Mapping) else value)
+    )
     if not (branching and depth == 0 and nested):
         flow = to_flow(value)
         if not branching or len(head) + 1 + len(flow) <= _WIDEST:

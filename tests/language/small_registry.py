@@ -26,13 +26,17 @@ class Dense(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         if x.rank != 2:
-            raise FlownetError.of("shape-mismatch", f"`dense` takes float32[n, d], got {x}", help="put `- flatten` above it")
+            raise FlownetError.of(
+                "shape-mismatch", f"`dense` takes float32[n, d], got {x}", help="put `- flatten` above it"
+            )
         return TensorType(x.dtype, (x.shape[0], self.units))
 
     def parameters(self, x: TensorType) -> Mapping[str, Initial]:
         if x.rank != 2:
             self.infer(x)
-        found = {"weight": Initial(TensorType(x.dtype, (x.shape[1], self.units)), "xavier_uniform", x.shape[1], self.units)}
+        found = {
+            "weight": Initial(TensorType(x.dtype, (x.shape[1], self.units)), "xavier_uniform", x.shape[1], self.units)
+        }
         return found | ({"bias": Initial(TensorType(x.dtype, (self.units,)))} if self.bias else {})
 
     def forward(self, x, weight, bias=None):

@@ -1,0 +1,1 @@
+raise SystemExit("a graph file ran this")
