@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from flownet.erf import erf
 from flownet.errors import FlownetError, near_names
 
 __all__ = ["FUNCTIONS", "Call", "Expression", "Function", "Name", "Number", "evaluate", "names", "parse", "substitute"]
@@ -68,13 +69,6 @@ class Function:
     flops: int = 1
 
 
-def _erf(x: object) -> object:
-    """erf by W. J. Cody's rational approximations (Math. Comp. 23, 1969), error below 1e-15 in float64."""
-    from flownet._erf import erf
-
-    return erf(x)
-
-
 FUNCTIONS: dict[str, Function] = {
     "add": Function(2, np.add, "({0} + {1})"),
     "sub": Function(2, np.subtract, "({0} - {1})"),
@@ -92,7 +86,7 @@ FUNCTIONS: dict[str, Function] = {
     "sin": Function(1, np.sin, "sin({0})"),
     "cos": Function(1, np.cos, "cos({0})"),
     "tanh": Function(1, np.tanh, "tanh({0})"),
-    "erf": Function(1, _erf, "erf({0})"),
+    "erf": Function(1, erf, "erf({0})"),
     "floor": Function(1, np.floor, "floor({0})"),
     "maximum": Function(2, np.maximum, "fmax({0}, {1})"),
     "minimum": Function(2, np.minimum, "fmin({0}, {1})"),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -179,10 +179,14 @@ class ElementwiseOp(_Elementwise):
 
 @dataclass(frozen=True)
 class Elementwise(_Elementwise):
-    """Expressions over operands that broadcast: `terms` are (output name, expression), in order."""
+    """Expressions over operands that broadcast: `terms` are (output name, expression), in order.
+
+    `gradients` are (operand, expression of its gradient), where a composite op makes one that is differentiated later.
+    """
 
     terms: tuple[tuple[str, Expression], ...]
     operands: tuple[str, ...]
+    gradients: tuple[tuple[str, Expression], ...] = field(default=(), compare=False)
 
     name = "elementwise"
     category = "kernel"
@@ -193,6 +197,9 @@ class Elementwise(_Elementwise):
 
     def expressions(self) -> Mapping[str, Expression]:
         return dict(self.terms)
+
+    def derivatives(self) -> Mapping[str, Expression]:
+        return dict(self.gradients)
 
     def __str__(self) -> str:
         return f"elementwise[{'; '.join(f'{output} = {expression}' for output, expression in self.terms)}]"
