@@ -96,7 +96,7 @@ class Bench:
             built.set_args(*[buffers[a.name] for a in kernel.arguments])
             launches.append((built, kernel.global_size(), kernel.local))
 
-        def run(times):
+        def run(times, alive=buffers):  # OpenCL does not keep the buffers of a kernel's arguments alive
             for _ in range(times):
                 for built, size, local in launches:
                     cl.enqueue_nd_range_kernel(self.queue, built, size, local)
