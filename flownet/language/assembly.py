@@ -190,12 +190,13 @@ class Assembly:
             given[argument] = value
         return given
 
-    def _surplus(self, node: FlatNode, names: list[str], got: int, at: Tree) -> None:
+    def _surplus(self, node: FlatNode, names: list[str], got: int, at: Tree) -> dict[str, Value] | None:
         takes = f"{len(names)} input{'s' if len(names) != 1 else ''}" + (f" ({', '.join(names)})" if names else "")
         self.report.error(
             "surplus-input", f"`{node.op.name}` takes {takes}, got {got}", at,
             help="remove the others, or join them first with an op such as `concat` or `add`", stack=node.stack,
         )  # fmt: skip
+        return None
 
     def _declared(self, node: FlatNode, given: dict[str, Value]) -> dict[str, Initial] | None:
         """The op's parameters and states, once its inputs are known to be all there."""
@@ -221,7 +222,7 @@ class Assembly:
             return None
         return declared
 
-    def _missing(self, node: FlatNode, missing: list[str], required: list[str]) -> None:
+    def _missing(self, node: FlatNode, missing: list[str], required: list[str]) -> dict[str, Initial] | None:
         listed = ", ".join(required)
         if not node.inputs and not required[1:]:
             help = "write `in:`: there is no node above, and more than one input to choose from"
@@ -232,6 +233,7 @@ class Assembly:
         self.report.error(
             "missing-input", f"`{node.op.name}` lacks its input `{missing[0]}`", node.at, help=help, stack=node.stack
         )
+        return None
 
     def _shared(self, node: FlatNode, declared: dict[str, Initial]) -> dict[str, Value] | None:
         """The parameters of the node that `share` names."""
@@ -265,7 +267,7 @@ class Assembly:
         if tree is None:
             return {}
         if not parameters:
-            if node.at.span is not None and _within(tree, node):
+            if node.own_init:
                 self.report.error(
                     "bad-init",
                     f"`{node.op.name}` has no parameters to start",
@@ -329,10 +331,6 @@ class Assembly:
             span = value.origin.span
             notes.append(f"{what} from {source}{f', line {span.line}' if span else ''}")
         return notes[:6]
-
-
-def _within(tree: Tree, node: FlatNode) -> bool:
-    return tree.file is node.at.file and abs(tree.line - node.at.line) <= 5
 
 
 def _asked_by_declarations(cls: type) -> frozenset[str]:

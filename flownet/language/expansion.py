@@ -58,9 +58,10 @@ class FlatNode:
     inputs: list[tuple[str | None, Target | None, Tree]]
     at: Tree
     stack: tuple[str, ...] = ()
-    share: Target | None = None
+    share: Ref | None = None
     freeze: bool = False
     init: Tree | None = None
+    own_init: bool = False
     device: str | None = None
     chained: bool = False
 
@@ -181,7 +182,7 @@ class Expansion:
             self.report.error("bad-node", f"an op's name is a text, got {written(op)}", form.op, stack=scope.stack)
             return None
         options = form.options
-        head = options
+        head: Tree | None = options
         if options is not None and options.dynamic:
             own = {key: options.pairs[key] for key in RESERVED if key in options.pairs and key not in ("init", "share")}
             head = resolve(TreeMapping(options.file, options.place, own), scope.names, self.report, scope.stack)
@@ -416,7 +417,8 @@ class Expansion:
         freeze, device, share, init = self._common(options, stack)
         node.freeze = node.freeze if freeze is None else freeze
         node.device = device or node.device
-        node.init = init if init is not None else node.init
+        if init is not None:
+            node.init, node.own_init = init, True
         if share is not None:
             node.share = Ref(scope, share.value, share)
 
@@ -524,7 +526,9 @@ class Expansion:
                 failed = True
             elif default is None:
                 failed = True
-                if options is not None and any(key not in block.args and near_names(key, [name]) for key in options.pairs):
+                if options is not None and any(
+                    key not in block.args and near_names(key, [name]) for key in options.pairs
+                ):
                     continue  # misspelt, which has been said
                 self.report.error(
                     "missing-argument",

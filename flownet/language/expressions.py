@@ -122,7 +122,7 @@ def evaluate(expression: str, names: Names) -> Any:
     except ZeroDivisionError:
         raise FlownetError.of("bad-expression", f"`{expression.strip()}` divides by zero") from None
     except (TypeError, ValueError, OverflowError, IndexError, KeyError) as error:
-        reason = f"there is no key {error}" if isinstance(error, KeyError) else error
+        reason = f"there is no key {error}" if isinstance(error, KeyError) else str(error)
         raise FlownetError.of("bad-expression", f"`{expression.strip()}` cannot be computed: {reason}") from None
 
 

@@ -71,7 +71,8 @@ class Library:
         try:
             root = read_file(path, self.report, item)
         except FlownetError as error:
-            self.report.failure(error, item, stack=stack)
+            inside = item.span is not None and any(d.span and d.span.file is not item.file for d in error.diagnostics)
+            self.report.failure(error, item, stack=(f"included at {item.span}", *stack) if inside else stack)
             return
         if root is None:
             return

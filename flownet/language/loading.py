@@ -185,7 +185,8 @@ class _Loading:
                 )
 
     def _inputs(self, root: TreeMapping, graph: Graph, variables: Variables) -> dict[str, Target | None]:
-        report, found = self.report, {}
+        report = self.report
+        found: dict[str, Target | None] = {}
         tree = root.get("inputs")
         example = "write `inputs: {image: float32[N, 1, 28, 28]}`"
         if tree is None:

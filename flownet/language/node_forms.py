@@ -54,7 +54,8 @@ def read_node(tree: Tree, report: Report, stack: Sequence[str] = ()) -> NodeForm
             )
         return None
     if len(tree.pairs) != 1:
-        return _several_keys(tree, report, stack)
+        _several_keys(tree, report, stack)
+        return None
     ((key, value),) = tree.pairs.values()
     if key.failed:
         return None

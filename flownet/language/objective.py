@@ -15,7 +15,7 @@ class WeightedSum(ElementwiseOp):
 
     name = "weighted_sum"
     category = "kernel"
-    operands = ("first", "second")
+    operands = ("first", "second")  # type: ignore[misc]
     expression = "a * first + b * second"
     derivative = {"first": "a * dy", "second": "b * dy"}
 

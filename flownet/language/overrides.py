@@ -7,6 +7,7 @@ YAML. What is wrong with an override is shown in the text of the override itself
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flownet.errors import FlownetError, near_names
@@ -16,7 +17,7 @@ from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Sequence, Tree, written
 from flownet.language.variables import Variables
 from flownet.language.writing import to_flow
-from flownet.source import SourceFile
+from flownet.source import SourceFile, Span
 
 __all__ = ["Override", "apply", "override_variables", "read_overrides"]
 
@@ -58,7 +59,9 @@ def _read(text: str, report: Report) -> Override | None:
     try:
         value = read_text(" " * (len(path) + 1) + value_text, "--set", report)
     except FlownetError as error:
-        report.failure(error, whole)
+        for d in error.diagnostics:
+            span = Span(file, 1, d.span.column, 1, d.span.end_column) if d.span else whole.span
+            report.take(replace(d, span=span))
         return None
     value = value or Scalar(file, (1, len(path) + 2, 1, len(path) + 2), None, "")
     return Override(parts, _moved(value, file))

@@ -81,7 +81,11 @@ def _dim(node: ast.expr, depth: int) -> Dim:
                 case ast.FloorDiv():
                     if b == 0:
                         raise ValueError("it divides by zero")
-                    return a // b
+                    return (
+                        (a if isinstance(a, Symbolic) else Symbolic({(): a})) // b
+                        if isinstance(b, Symbolic)
+                        else a // b
+                    )
                 case ast.Div():
                     raise ValueError("sizes are whole numbers: write `//`")
     raise ValueError(f"`{ast.unparse(node)}` has no meaning in a size")

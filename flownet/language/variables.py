@@ -35,7 +35,12 @@ class Variables(Mapping[str, Any]):
             first = self._trees[key.text][0]
             where = f"first at {first.span}" if first.span else "declared before"
             self._report.error(
-                "duplicate-name", f"the variable `{key.text}` is declared twice", key, where, help="rename one of them", stack=stack
+                "duplicate-name",
+                f"the variable `{key.text}` is declared twice",
+                key,
+                where,
+                help="rename one of them",
+                stack=stack,
             )
             return
         self._trees[key.text] = (key, tree)
@@ -88,6 +93,9 @@ class Variables(Mapping[str, Any]):
             self._failed.add(name)
             raise FlownetError([])
         return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._trees  # asking is no use of it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._trees)

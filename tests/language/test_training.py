@@ -97,7 +97,7 @@ def _scalar(value: float):
 
 
 def test_a_loss_among_the_nodes_is_named() -> None:
-    net = "inputs: {image: float32[N, 1, 8, 8], label: int32[N]}\nnodes:\n  - flatten\n  - dense: {name: logits, units: 10}\n"
+    net = "inputs: {image: float32[N, 1, 8, 8], label: int32[N]}\nnodes:\n  - flatten: {in: image}\n  - dense: {name: logits, units: 10}\n"
     net += "  - cross_entropy: {name: error, in: [logits, label]}\noutputs: [logits]\n"
     document = load(net + "train: {data: toy, loss: error, optimizer: sgd}\n", registry=small_registry())
     assert document.train.loss == "error"
