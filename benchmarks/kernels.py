@@ -1,10 +1,12 @@
-"""GFLOP/s of every kernel family on the shapes of our workloads, beside the peak measured in the same run, and PyTorch where it is installed.
+"""GFLOP/s of every kernel family on the shapes of our workloads, beside the peak measured in the same run, and PyTorch
+where it is installed.
 
     python benchmarks/kernels.py [--only TEXT] [--all] [--seconds 0.3]
 
-One line a shape and direction: the candidate that the model puts first (`--all`: every candidate), its rate by the definition's flops (a Winograd
-kernel may exceed the peak), its share of the FMA peak, and PyTorch's rate with as many threads (the better of NCHW and channels_last). Runs are
-interleaved, ours and theirs in turns; the best of each counts, since other processes only ever add time.
+One line a shape and direction: the candidate that the model puts first (`--all`: every candidate), its rate by the
+definition's flops (a Winograd kernel may exceed the peak), its share of the FMA peak, and PyTorch's rate with as many
+threads (the better of NCHW and channels_last). Runs are interleaved, ours and theirs in turns; the best of each
+counts, since other processes only ever add time.
 """
 
 from __future__ import annotations
@@ -115,6 +117,7 @@ class Bench:
         end = time.perf_counter() + self.seconds * len(runs)
         while time.perf_counter() < end:
             for i, run in enumerate(runs):
+                time.sleep(0.01)  # OpenMP's threads spin for some milliseconds after their work: not into our turn
                 start = time.perf_counter()
                 run(repeats[i])
                 best[i] = min(best[i], (time.perf_counter() - start) / repeats[i])
@@ -128,7 +131,9 @@ class Bench:
         body.append(f"*(__global vecu*)(Y + {v} * g0) = {' + '.join(f'c{i}' for i in range(count))};")
         groups = 8 * self.target.units
         y = Argument("Y", "inout", v * groups)
-        kernel = Kernel("fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes)
+        kernel = Kernel(
+            "fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes
+        )
         return 2 * v * count * steps * groups / self.best(self.runner([kernel]))[0] / 1e9
 
 

@@ -1,16 +1,18 @@
 """What the kernel generators know about a device: facts, never the device itself.
 
-Generated source depends on nothing else than the problem and a `Target`, so that a kernel can be generated, read and tested
-without a device, and so that a cache may use the target as its key.
+Generated source depends on nothing else than the problem and a `Target`, so that a kernel can be generated, read and
+tested without a device, and so that a cache may use the target as its key.
 
-Two kinds: `cpu` (one work-item a work-group, explicit vectors, tiles in registers) and `gpu` (local memory, many work-items).
+Two kinds: `cpu` (one work-item a work-group, explicit vectors, tiles in registers) and `gpu` (local memory, many
+work-items).
 
-AVX-512 on PoCL 3.0. The LLVM 14 that pip's PoCL brings does not know newer processors (a Zen 4 counts as `znver3`), so it
-compiles for AVX2: 16 registers of 8 floats. A function with `__attribute__((noinline, target("avx512f,...")))` is compiled
-for AVX-512 all the same: 32 registers of 16 floats. `noinline` is what makes it work: PoCL runs a copy of the kernel that
-is inlined into its work-group loop, which has not the attribute. Measured on Zen 4 with 24 accumulators of 16 floats:
-229 GFLOP/s out of a peak of 236, 76 without `noinline`. Such a function must not pass a `float16` to a built-in function, whose
-calling convention was fixed without AVX-512: `Target.call_width` is the widest vector that may be passed to one.
+AVX-512 on PoCL 3.0. The LLVM 14 that pip's PoCL brings does not know newer processors (a Zen 4 counts as `znver3`), so
+it compiles for AVX2: 16 registers of 8 floats. A function with `__attribute__((noinline, target("avx512f,...")))` is
+compiled for AVX-512 all the same: 32 registers of 16 floats. `noinline` is what makes it work: PoCL runs a copy of the
+kernel that is inlined into its work-group loop, which has not the attribute. Measured on Zen 4 with 24 accumulators of
+16 floats: 229 GFLOP/s out of a peak of 236, 76 without `noinline`. Such a function must not pass a `float16` to a
+built-in function, whose calling convention was fixed without AVX-512: `Target.call_width` is the widest vector that
+may be passed to one.
 """
 
 from __future__ import annotations
@@ -66,7 +68,10 @@ class Target:
         facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
         if not _host_has_avx512():
             return cls(vector=8, registers=16, **facts)
-        if "pocl" in (device.platform.name + device.platform.version).lower() or "portable" in device.platform.name.lower():
+        if (
+            "pocl" in (device.platform.name + device.platform.version).lower()
+            or "portable" in device.platform.name.lower()
+        ):
             features = ",".join(name.lower() for name in _AVX512)
             attributes = f'__attribute__((noinline, target("{features}")))'
             return cls(vector=16, registers=32, attributes=attributes, call_width=8, **facts)
@@ -83,11 +88,12 @@ def _host_has_avx512() -> bool:
 
 
 def pin_pocl_threads() -> bool:
-    """Asks PoCL to pin each of its worker threads to a core; to be called before the first OpenCL call. Returns whether it did.
+    """Asks PoCL to pin each of its worker threads to a core; to be called before the first OpenCL call. Returns
+    whether it did.
 
-    Left alone, Linux often puts both workers of a 2-core machine on one core when kernels are short: the same kernel took 0.35 ms in
-    one process and 0.74 ms in the next, and always 0.35 ms with POCL_AFFINITY=1. PoCL pins thread i to core i, so this is done only where we
-    may use the cores from 0 on, and what the user has set stands.
+    Left alone, Linux often puts both workers of a 2-core machine on one core when kernels are short: the same kernel
+    took 0.35 ms in one process and 0.74 ms in the next, and always 0.35 ms with POCL_AFFINITY=1. PoCL pins thread i to
+    core i, so this is done only where we may use the cores from 0 on, and what the user has set stands.
     """
     cores = getattr(os, "sched_getaffinity", lambda _: set())(0)
     if "POCL_AFFINITY" in os.environ or cores != set(range(os.cpu_count() or 0)):

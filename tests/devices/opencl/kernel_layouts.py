@@ -19,8 +19,9 @@ def from_blocked(flat, shape, v):
 
 
 def filters(weights, p, shape, v, transposed=False):
-    """[k][c / groups][r][s] -> the shape of `direct.filter_shape` for tap convolution `p`; `transposed`: for the input gradient."""
-    kb_n, cb_n, taps, c_block, block = shape
+    """[k][c / groups][r][s] -> the shape of `direct.filter_shape` for tap convolution `p`; `transposed`: for the input
+    gradient."""
+    c_block, block = shape[3:]
     out, groups = np.zeros(shape, np.float32), p.groups
     firsts, _ = p.input_blocks(block, v)
     outs, ins = p.output[0], p.input[0]

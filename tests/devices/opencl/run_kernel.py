@@ -44,8 +44,8 @@ class Runner:
         return lambda: self.cl.enqueue_nd_range_kernel(self.queue, built, size, local)
 
     def __call__(self, kernels, **arrays):
-        """Runs kernels in order; returns every buffer that one of them writes, as flat arrays. What is not given starts as NaN, so that
-        an element which nobody wrote shows."""
+        """Runs kernels in order; returns every buffer that one of them writes, as flat arrays. What is not given
+        starts as NaN, so that an element which nobody wrote shows."""
         kernels = getattr(kernels, "kernels", None) or (kernels if isinstance(kernels, tuple) else (kernels,))
         buffers, written = {}, {}
         for kernel in kernels:

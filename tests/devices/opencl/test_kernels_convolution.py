@@ -57,8 +57,9 @@ def by_definition(p, x, w, dy):
 
 
 def tolerance(choice):
-    """Error in units of the same sum over absolute values. Direct sums round once a term: far below 2e-6. Winograd's transforms multiply by up to 8
-    and divide by 24, which costs digits: F(2x2) one, F(4x4) two (Lavin and Gray 2016, table 8)."""
+    """Error in units of the same sum over absolute values. Direct sums round once a term: far below 2e-6. Winograd's
+    transforms multiply by up to 8 and divide by 24, which costs digits: F(2x2) one, F(4x4) two (Lavin and Gray 2016,
+    table 8)."""
     if choice.family != "winograd":
         return 2e-6
     return 4e-5 if choice.shape.m == 4 else 5e-6
@@ -109,7 +110,8 @@ PLANAR = [
 
 
 def best_of_each(p, direction, target):
-    """The first candidate of every family and tile size; with eight floats, which the same text serves, of the first family alone."""
+    """The first candidate of every family and tile size; with eight floats, which the same text serves, of the first
+    family alone."""
     out = {}
     for choice in candidates(p, direction, target):
         out.setdefault((choice.family, getattr(choice.shape, "m", 0)), choice)
@@ -152,11 +154,11 @@ def test_the_weight_gradient(p, run, target):
 
 @pytest.mark.parametrize("family", ["direct", "winograd"])
 def test_an_epilogue_adds_activates_stores_twice_and_sums(family, run, target):
-    p = Convolution(2, 16, 9, 10, 32, padding=SAME)
+    p = Convolution(2, 16, 9, 10, 24, padding=SAME)  # 24: the last vector of 16 lanes is half empty
     x, w, dy = images(p)
     y = by_definition(p, x, w, dy)[0]
     random = np.random.default_rng(1)
-    bias = random.standard_normal(32).astype(np.float32)
+    bias = random.standard_normal(24).astype(np.float32)
     skip = random.standard_normal(y.shape).astype(np.float32)
     epilogue = Epilogue(
         operands=(Operand("bias", "channel"), Operand("skip", "element"), Operand("gain", "scalar")),
@@ -170,11 +172,19 @@ def test_an_epilogue_adds_activates_stores_twice_and_sums(family, run, target):
     )
     choice = next(c for c in candidates(p, "forward", target) if c.family == family)
     v = target.vector
-    out = run((choice.prepare(), choice.compute(epilogue)), X=to_blocked(x, v), W=w, bias=bias, skip=to_blocked(skip, v), gain=[0.5])
+    out = run(
+        (choice.prepare(), choice.compute(epilogue)),
+        X=to_blocked(x, v),
+        W=w,
+        bias=bias,
+        skip=to_blocked(skip, v),
+        gain=[0.5],
+    )
     before = y * 0.5 + bias[:, None, None] + skip
     np.testing.assert_allclose(from_blocked(out["Z"], y.shape, v), before, atol=1e-3)
     np.testing.assert_allclose(from_blocked(out["Y"], y.shape, v), np.maximum(before, 0), atol=1e-3)
-    sums = out["partials"].reshape(-1, 2, 32).sum(0)
+    shape = epilogue.partials_shape(choice.compute(epilogue).arguments, 24, v)
+    sums = out["partials"].reshape(shape).sum(0)[:, :24]
     np.testing.assert_allclose(sums[0], before.sum((0, 2, 3)), atol=2e-2)
     np.testing.assert_allclose(sums[1], (before**2).sum((0, 2, 3)), rtol=1e-3)
 
@@ -183,7 +193,9 @@ def test_an_epilogue_calls_built_in_functions(run, target):
     p = Convolution(1, 16, 6, 6, 20, padding=SAME)
     x, w, dy = images(p)
     choice = candidates(p, "forward", target)[0]
-    epilogue = Epilogue(operands=(Operand("bias", "channel"),), steps=(("y", "tanh(0.1f * acc + bias)"),), outputs=(("Y", "y"),))
+    epilogue = Epilogue(
+        operands=(Operand("bias", "channel"),), steps=(("y", "tanh(0.1f * acc + bias)"),), outputs=(("Y", "y"),)
+    )
     bias = np.linspace(-1, 1, 20, dtype=np.float32)
     out = run((choice.prepare(), choice.compute(epilogue)), X=to_blocked(x, target.vector), W=w, bias=bias)["Y"]
     expected = np.tanh(0.1 * by_definition(p, x, w, dy)[0] + bias[:, None, None])
@@ -199,7 +211,9 @@ def test_a_prologue_normalises_the_image_but_not_its_padding(run, target):
     prologue = Prologue("x * scale + shift > 0.0f ? x * scale + shift : (vec)(0.0f)", ("scale", "shift"))
     v = target.vector
     choice = next(c for c in candidates(p, "forward", target) if c.family == "direct")
-    out = run((choice.prepare(), choice.compute(prologue=prologue)), X=to_blocked(x, v), W=w, scale=scale, shift=shift)["Y"]
+    out = run((choice.prepare(), choice.compute(prologue=prologue)), X=to_blocked(x, v), W=w, scale=scale, shift=shift)[
+        "Y"
+    ]
     np.testing.assert_allclose(from_blocked(out, y.shape, v), y, atol=1e-4)
     choice = next(c for c in candidates(p, "weight_gradient", target) if c.family == "direct")
     out = run(choice.gradient(prologue), X=to_blocked(x, v), dY=to_blocked(dy, v), scale=scale, shift=shift)["dW"]

@@ -6,17 +6,20 @@
     for choice in candidates(problem, "weight_gradient", target):
         choice.gradient()           # Steps: X, dY -> P (scratch) -> dW
 
-Directions: "forward" (y from x), "input_gradient" (dx from dy, which comes as `X`; result `Y`), "weight_gradient" (dw from x and dy). A
-transposed convolution from y's shape to x's is the "input_gradient" of the convolution from x to y; its input gradient is
-that convolution's "forward", and its weight gradient the same with the images swapped (`transposed` says how).
+Directions: "forward" (y from x), "input_gradient" (dx from dy, which comes as `X`; result `Y`), "weight_gradient" (dw
+from x and dy). A transposed convolution from y's shape to x's is the "input_gradient" of the convolution from x to y;
+its input gradient is that convolution's "forward", and its weight gradient the same with the images swapped
+(`transposed` says how).
 
-The order follows a model of the time in cycles of one core, fitted on a Zen 4: `_cycles`. Measured, on 2 cores with a peak of 236
-GFLOP/s: direct 200 to 222, Winograd F(4x4) 390 to 740, weight gradients 160 to 215 and 360 to 620 (`benchmarks/kernels.py` prints them).
+The order follows a model of the time in cycles of one core, fitted on a Zen 4: `_cycles`. Measured, on 2 cores with a
+peak of 236 GFLOP/s: direct 200 to 222, Winograd F(4x4) 390 to 740, weight gradients 160 to 215 and 360 to 620
+(`benchmarks/kernels.py` prints them).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flownet.devices.opencl.kernels import depthwise, gpu, layout, winograd
 from flownet.devices.opencl.kernels import weight_gradient as direct_gradient
@@ -33,13 +36,14 @@ DIRECTIONS = ("forward", "input_gradient", "weight_gradient")
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to compute a direction. `family`: "direct", "winograd", "depthwise" or "gpu"; `cycles` is the model's estimate."""
+    """One way to compute a direction. `family`: "direct", "winograd", "depthwise" or "gpu"; `cycles` is the model's
+    estimate."""
 
     problem: Convolution
     direction: str
     target: Target
     family: str
-    shape: Tile | winograd.Tiling | winograd.GradientTiling | direct_gradient.GradientTile | None
+    shape: Any  # of the family: Tile, Tiling, GradientTile, GradientTiling, or None
     cycles: float
 
     @property
@@ -74,7 +78,8 @@ class Choice:
         return layout.reorder_filters(self.taps, self.shape.columns, self.target, size, transposed=transposed)
 
     def compute(self, epilogue: Epilogue = Epilogue(), prologue: Prologue | None = None) -> Kernel:
-        """The kernel from `X` and the prepared weights to the epilogue's outputs. Only the direct family takes a prologue."""
+        """The kernel from `X` and the prepared weights to the epilogue's outputs. Only the direct family takes a
+        prologue."""
         assert self.direction != "weight_gradient", "a weight gradient has `gradient()`"
         assert prologue is None or self.family == "direct", "only direct convolution takes a prologue"
         if self.family == "winograd":
@@ -121,7 +126,9 @@ def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
             out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target) * (1.12 + 0.02 * i)))
         if winograd.applies(TapConvolution.forward(p)):
             for tiling in winograd.gradient_tilings(p, target):
-                out.append(Choice(p, direction, target, "winograd", tiling, _winograd_cycles(p, tiling.m, target) * 1.3))
+                out.append(
+                    Choice(p, direction, target, "winograd", tiling, _winograd_cycles(p, tiling.m, target) * 1.3)
+                )
     else:
         taps = TapConvolution.input_gradient(p) if direction == "input_gradient" else TapConvolution.forward(p)
         for i, tile in enumerate(tiles(taps, target)):
@@ -143,8 +150,8 @@ def _direct_cycles(p: Convolution, target: Target) -> float:
 
 
 def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Tiling | None = None) -> float:
-    """The product at each position, 200 (m = 4) or 130 (m = 2) cycles to transform a tile of V channels in or out, and the reading
-    of transformed weights that do not stay in the second cache, at 8 bytes a cycle."""
+    """The product at each position, 200 (m = 4) or 130 (m = 2) cycles to transform a tile of V channels in or out, and
+    the reading of transformed weights that do not stay in the second cache, at 4.5 bytes a cycle."""
     v = target.vector
     high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
     count = p.batch * high * wide
@@ -154,6 +161,6 @@ def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Ti
     parts = 1 if tiling is None else ceil_div(k_blocks, tiling.columns * tiling.blocks)
     transforms = count * (c_blocks * parts + k_blocks) * (200 if m == 4 else 130)
     group = 16 if tiling is None else tiling.tiles * tiling.subtiles
-    streamed = ceil_div(count, group) * weights / 8 if weights > target.l2 // 2 else 0
+    streamed = ceil_div(count, group) * weights / 4.5 if weights > target.l2 // 2 else 0
     narrow = 1.0 if tiling is None or tiling.columns > 1 or c_blocks * k_blocks == 1 else 1.05
     return max(products + transforms, streamed) * narrow

@@ -1,9 +1,10 @@
 """Depthwise convolution (one filter a channel) over the blocked layout: forward, input gradient, weight gradient.
 
-Lanes are channels, so there is nothing to broadcast: `y[pixel] += x[pixel + offset[t]] * w[t]`, V channels at a time. The work is bound by
-loads; taps of a row of pixels stay in the first cache.
+Lanes are channels, so there is nothing to broadcast: `y[pixel] += x[pixel + offset[t]] * w[t]`, V channels at a time.
+The work is bound by loads; taps of a row of pixels stay in the first cache.
 
-Weights: float32[ceil(c / V)][tap][V], by `reorder_depthwise`; partial gradients: float32[n][ceil(c / V)][tap][V], for `reduce_depthwise`.
+Weights: float32[ceil(c / V)][tap][V], by `reorder_depthwise`; partial gradients: float32[n][ceil(c / V)][tap][V], for
+`reduce_depthwise`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def depthwise(p: TapConvolution, target: Target, epilogue: Epilogue = Epilogue()
     arguments = (
         Argument("X", "in", p.batch * blocks * v * high * wide),
         Argument("F", "in", blocks * len(taps) * v),
-        *epilogue.arguments(p.batch * blocks * v * out_high * out_wide, channels, p.batch),
+        *epilogue.arguments(p.batch * blocks * v * out_high * out_wide, channels, p.batch, blocks * v),
     )
     return _kernel(p.label + "_depthwise", body, arguments, (blocks, p.batch, 1), target, p.flops, p.bytes)
 
@@ -79,7 +80,8 @@ def weight_gradient(p: Convolution, target: Target) -> Kernel:
         f"for (int j = 0; j < {wide}; j++) {{",
         f"const int w = j * {p.stride[1]} + dw[t];",
         f"if (w >= 0 && w < {p.width})",
-        f"c = *(__global const vecu*)(x + (h * {p.width} + w) * {v}) * *(__global const vecu*)(dy + (i * {wide} + j) * {v}) + c;",
+        f"c = *(__global const vecu*)(x + (h * {p.width} + w) * {v}) * *(__global const vecu*)(dy + (i * {wide}"
+        f" + j) * {v}) + c;",
         "}",
         "}",
         f"*(__global vecu*)(P + (((size_t)g1 * {blocks} + g0) * {len(t.taps)} + t) * {v}) = c;",

@@ -1,10 +1,11 @@
 """Direct convolution over blocked layouts: forward, input gradient, transposed convolution.
 
-One work-group computes some rows of one image for some blocks of output channels. It first copies the input rows that it needs,
-padded with zeros, into private memory (`patch`); every tile reads that with constant strides, so that borders cost no branch, padding
-is not stored, and a prologue (normalise, activate) is applied once an element. For 16 channels the copy is 1 to 2% of the work.
-A tile is `pixels` x `columns` vectors of V output channels in registers: for each input channel it loads `columns` vectors of
-weights and broadcasts `pixels` scalars. The last tile of a row is moved back so that it stays inside; what it computes twice is not stored twice.
+One work-group computes some rows of one image for some blocks of output channels. It first copies the input rows that
+it needs, padded with zeros, into private memory (`patch`); every tile reads that with constant strides, so that
+borders cost no branch, padding is not stored, and a prologue (normalise, activate) is applied once an element. For 16
+channels the copy is 1 to 2% of the work. A tile is `pixels` x `columns` vectors of V output channels in registers: for
+each input channel it loads `columns` vectors of weights and broadcasts `pixels` scalars. The last tile of a row is
+moved back so that it stays inside; what it computes twice is not stored twice.
 
 Weights: float32[K blocks][C blocks][tap][V channels][columns * V], see `layout.reorder_filters`.
 """
@@ -23,8 +24,9 @@ __all__ = ["Tile", "direct", "filter_shape", "partial_rows", "tiles"]
 
 @dataclass(frozen=True)
 class Tile:
-    """pixels x columns vectors in registers; `rows` of a class of pixels and `blocks` of columns * V channels a work-group. With `lines` > 1
-    the pixels are that many whole rows: weights of narrow images, which have many channels, are then read less often."""
+    """pixels x columns vectors in registers; `rows` of a class of pixels and `blocks` of columns * V channels a
+    work-group. With `lines` > 1 the pixels are that many whole rows: weights of narrow images, which have many
+    channels, are then read less often."""
 
     pixels: int
     columns: int
@@ -44,8 +46,8 @@ def filter_shape(p: TapConvolution, columns: int, target: Target) -> tuple[int, 
 
 
 def _cost(pixels: int, columns: int, width: int) -> float:
-    """Time a useful multiply-add, in cycles: at least one, more where loads (one a cycle), latency (8 accumulators hide it) or
-    pixels computed twice hold it up. The last term prefers bigger tiles, which touch weights less often."""
+    """Time a useful multiply-add, in cycles: at least one, more where loads (one a cycle), latency (8 accumulators
+    hide it) or pixels computed twice hold it up. The last term prefers bigger tiles, which touch weights less often."""
     fmas = pixels * columns
     loads = pixels + columns
     waste = ceil_div(width, pixels) * pixels / width
@@ -93,8 +95,8 @@ def patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:
 
 
 def _shared_out(p: TapConvolution, target: Target, pixels: int, columns: int, lines: int) -> Tile:
-    """Rows and blocks for a work-group: enough work-groups to keep every core busy to the end, patches in half the second cache, and few
-    rows copied twice."""
+    """Rows and blocks for a work-group: enough work-groups to keep every core busy to the end, patches in half the
+    second cache, and few rows copied twice."""
     v = target.vector
     high = max(cls.size[0] for cls in p.classes)
     groups = ceil_div(p.output[0], v * columns)
@@ -126,7 +128,8 @@ def direct(
     tile: Tile | None = None,
     prologue: Prologue | None = None,
 ) -> Kernel:
-    """`Y = epilogue(X * F)`: X blocked (planar where the problem says so), F reordered, Y and all element operands blocked."""
+    """`Y = epilogue(X * F)`: X blocked (planar where the problem says so), F reordered, Y and all element operands
+    blocked."""
     v = target.vector
     tile = tile or tiles(p, target)[0]
     block = tile.columns * v
@@ -171,7 +174,8 @@ def direct(
     grouped = first != "0"
     if bare:
         body.append(
-            f"__global const float* const image = X + (size_t)n * {ceil_div(channels, v) * v * high * wide} + i0 * {line};"
+            f"__global const float* const image = X + (size_t)n * {ceil_div(channels, v) * v * high * wide} +"
+            f" i0 * {line};"
         )
     else:
         count = c_block if p.planar else c_blocks * patch_high * patch_wide * v
@@ -195,21 +199,25 @@ def direct(
     for cls in p.classes:
         taps = (first_tap, first_tap + len(cls.taps))
         first_tap = taps[1]
-        body += _class(p, cls, taps, tile, target, epilogue, (base, space, pixel, line, plane, channel, c_block), filters)
+        body += _class(
+            p, cls, taps, tile, target, epilogue, (base, space, pixel, line, plane, channel, c_block), filters
+        )
     body += epilogue.end(tile.columns, f"g1 * {row_groups} + g0", f"kb * {block}", k_vectors * v, v)
     body.append("}")
 
     inputs = [Argument("X", "in", x_size), Argument("F", "in", k_blocks * c_blocks * n_taps * c_block * block)]
+    rows = partial_rows(p, tile)
+    pixels = f"{tile.lines}*{tile.pixels // tile.lines}" if tile.lines > 1 else str(tile.pixels)
     prologue_arguments = prologue.arguments(ceil_div(channels, v) * v) if prologue else ()
     return Kernel(
         name=p.label,
         preamble=(preamble(target),),
         body=tuple(body),
-        arguments=(*inputs, *prologue_arguments, *epilogue.arguments(y_size, filters, partial_rows(p, tile))),
+        arguments=(*inputs, *prologue_arguments, *epilogue.arguments(y_size, filters, rows, k_vectors * v)),
         grid=(row_groups, p.batch, block_groups),
         flops=p.flops,
         bytes=p.bytes,
-        variant=f"direct {f'{tile.lines}*{tile.pixels // tile.lines}' if tile.lines > 1 else tile.pixels}x{block} float{v}, {tile.rows} rows x {tile.blocks} blocks",
+        variant=f"direct {pixels}x{block} float{v}, {tile.rows} rows x {tile.blocks} blocks",
         attributes=target.attributes,
     )
 
@@ -246,8 +254,10 @@ def _class(
     if taps[0] < taps[1]:
         lines += [
             f"for (int cb = 0; cb < {c_blocks}; cb++) {{",
-            f"__global const float* b = F + ((size_t)kb * {c_blocks} + cb) * {n_taps * tap_size} + {taps[0] * tap_size};",
-            f"{space} float* const a0 = {base} + (i - i0) * {line * p.in_stride[0]} + j * {pixel * p.in_stride[1]} + cb * {plane};",
+            f"__global const float* b = F + ((size_t)kb * {c_blocks} + cb) * {n_taps * tap_size} +"
+            f" {taps[0] * tap_size};",
+            f"{space} float* const a0 = {base} + (i - i0) * {line * p.in_stride[0]} + j *"
+            f" {pixel * p.in_stride[1]} + cb * {plane};",
             f"for (int t = {taps[0]}; t < {taps[1]}; t++) {{",
             f"{space} float* a = a0 + offset[t];",
             f"__attribute__((opencl_unroll_hint(4))) for (int c = 0; c < {c_block}; c++) {{",
@@ -266,7 +276,9 @@ def _class(
         for c in each:
             row = f"(i + {dr}) * {p.out_stride[0]} + {cls.phase[0]}"
             column = f"(j + {dc}) * {p.out_stride[1]} + {cls.phase[1]}"
-            place = f"(((size_t)n * {k_vectors} + kb * {tile.columns} + {c}) * {out_high} + {row}) * {out_wide} + {column}"
+            place = (
+                f"(((size_t)n * {k_vectors} + kb * {tile.columns} + {c}) * {out_high} + {row}) * {out_wide} + {column}"
+            )
             lines += epilogue.store(f"c{i}_{c}", f"({place}) * {v}", target, c)
         if not whole:
             lines.append("}")
@@ -296,7 +308,7 @@ def copy_patch(
     all_planes = channels if p.planar else ceil_div(channels, v)
     source = "d" if p.planar else f"({first} + d)" if first != "0" else "d"
     element = {
-        "vec": ("*(__global const vecu*)(x + w * %d)" % v, "*(vec*)(q + (w) * %d)" % v),
+        "vec": (f"*(__global const vecu*)(x + w * {v})", f"*(vec*)(q + w * {v})"),
         "float": ("x[w]", "q[w]"),
     }[kind]
     lines = [f"for (int d = 0; d < {planes}; d++) {{"]

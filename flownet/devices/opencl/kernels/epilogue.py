@@ -1,9 +1,9 @@
 """What happens to a result while it is still in registers: bias, residual, activation, statistics, stores.
 
-A kernel family computes vectors of V consecutive channels (or columns) and hands each to `Epilogue.store`, which emits C: load the
-operands, evaluate the steps, store the outputs, add to the sums. The same epilogue serves matrix products and convolutions,
-since it only knows two addresses: `offset`, of the vector in tensors of the result's shape and layout, and `channel`, of the vector in
-per-channel operands.
+A kernel family computes vectors of V consecutive channels (or columns) and hands each to `Epilogue.store`, which emits
+C: load the operands, evaluate the steps, store the outputs, add to the sums. The same epilogue serves matrix products
+and convolutions, since it only knows two addresses: `offset`, of the vector in tensors of the result's shape and
+layout, and `channel`, of the vector in per-channel operands.
 
 Expressions are C over `acc` (the result), earlier steps and operands, all of them vectors (scalars: `float`). Literals
 are floats (`0.0f`); a scalar meets a vector in arithmetic and comparisons, but both arms of `?:` want vectors: write
@@ -26,8 +26,9 @@ __all__ = ["Epilogue", "Operand", "Prologue"]
 
 @dataclass(frozen=True)
 class Operand:
-    """A value that expressions read. `access`: "element" (the result's shape and layout), "channel" (one a channel or column),
-    "scalar" (a buffer of one float). `buffer` is the argument's name where it is not the operand's: two operands may share one."""
+    """A value that expressions read. `access`: "element" (the result's shape and layout), "channel" (one a channel or
+    column), "scalar" (a buffer of one float). `buffer` is the argument's name where it is not the operand's: two
+    operands may share one."""
 
     name: str
     access: str
@@ -45,8 +46,8 @@ class Epilogue:
     operands: what the steps read
     steps:    (name, expression), each a vector; later ones see earlier ones
     outputs:  (buffer, name of a step or `acc`); the same layout as the result
-    sums:     names of steps whose per-channel sums go to the buffer `partials`, float32[workgroup][len(sums)][channels];
-              the kernel's docstring says how many work-groups write one (`partial_rows`)
+    sums:     names of steps whose per-channel sums over all elements go to the buffer `partials`,
+              float32[rows][len(sums)][channels, padded to whole vectors]; `partials_shape` reads rows from a kernel
     An output may be the buffer of an element operand (in place): each element is read before it is written.
     """
 
@@ -59,8 +60,9 @@ class Epilogue:
         """Names of all buffers, operands first."""
         return tuple(dict.fromkeys([o.argument for o in self.operands] + [b for b, _ in self.outputs]))
 
-    def arguments(self, size: int, channels: int, partial_rows: int) -> tuple[Argument, ...]:
-        """The kernel arguments that this epilogue adds."""
+    def arguments(self, size: int, channels: int, rows: int, lanes: int) -> tuple[Argument, ...]:
+        """The kernel arguments that this epilogue adds, for results of `size` floats with `channels` real channels and
+        partial sums of `rows` rows of `lanes` channels."""
         written = dict.fromkeys(buffer for buffer, _ in self.outputs)
         out = []
         for operand in self.operands:
@@ -69,12 +71,18 @@ class Epilogue:
             out.append(Argument(operand.argument, access, count))
         out += [Argument(name, "out", size) for name in written]
         if self.sums:
-            out.append(Argument("partials", "out", partial_rows * len(self.sums) * channels))
+            out.append(Argument("partials", "out", rows * len(self.sums) * lanes))
         return tuple({a.name: a for a in reversed(out)}.values())[::-1]
 
+    def partials_shape(self, arguments: tuple[Argument, ...], channels: int, width: int) -> tuple[int, int, int]:
+        """Shape of `partials` among a kernel's arguments, where every block of lanes is whole (`width` lanes)."""
+        lanes = -(-channels // width) * width
+        size = next(a.size for a in arguments if a.name == "partials")
+        return size // (len(self.sums) * lanes), len(self.sums), lanes
+
     def begin(self, vectors: int, channel: str, channels: int, target: Target) -> list[str]:
-        """C before the first `store` of a block of `vectors` vectors of channels that starts at `channel`, out of `channels` real
-        ones: sums set to zero, per-channel operands loaded (zero past the last channel)."""
+        """C before the first `store` of a block of `vectors` vectors of channels that starts at `channel`, out of
+        `channels` real ones: sums set to zero, per-channel operands loaded (zero past the last channel)."""
         width = target.vector
         lines = [f"vec sum{i}_{v} = 0;" for i in range(len(self.sums)) for v in range(vectors)]
         for operand in self.operands:
@@ -86,20 +94,18 @@ class Epilogue:
                 lines += _load(f"v_{operand.name}_{v}", pointer, count)
         return lines
 
-    def end(self, vectors: int, row: str, channel: str, channels: int, width: int) -> list[str]:
+    def end(self, vectors: int, row: str, channel: str, lanes: int, width: int) -> list[str]:
         """Stores of the sums of one block of channels that starts at `channel`, as row `row` of the partials."""
         return [
-            f"*(__global vecu*)(partials + (size_t)(({row}) * {len(self.sums)} + {i}) * {channels} + ({channel}) + {v * width})"
-            f" = sum{i}_{v};"
+            f"*(__global vecu*)(partials + (size_t)(({row}) * {len(self.sums)} + {i}) * {lanes}"
+            f" + ({channel}) + {v * width}) = sum{i}_{v};"
             for i in range(len(self.sums))
             for v in range(vectors)
         ]
 
-    def store(
-        self, value: str, offset: str, target: Target, column: int = 0, count: str | None = None
-    ) -> list[str]:
-        """C for one vector. `column` says which of the block's vectors it is (for the sums); `count`, a C expression, how many lanes
-        are real where it is not all: the others are neither read nor written."""
+    def store(self, value: str, offset: str, target: Target, column: int = 0, count: str | None = None) -> list[str]:
+        """C for one vector. `column` says which of the block's vectors it is (for the sums); `count`, a C expression,
+        how many lanes are real where it is not all: the others are neither read nor written."""
         lines = ["{", f"const size_t o = {offset};"]
         lines.append(f"const vec v_acc = {value};")
         vectors = {"acc"}
@@ -135,8 +141,9 @@ def _load(variable: str, pointer: str, count: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Prologue:
-    """What is done to an input while it is copied in: `expression` over `x` and per-channel vectors (a batch norm's scale and
-    shift, then an activation). Padding is added after it, so it is zero whatever the expression makes of zero."""
+    """What is done to an input while it is copied in: `expression` over `x` and per-channel vectors (a batch norm's
+    scale and shift, then an activation). Padding is added after it, so it is zero whatever the expression makes of
+    zero."""
 
     expression: str = "x"
     operands: tuple[str, ...] = field(default=())
@@ -149,8 +156,8 @@ _CALL = re.compile(r"\b(?!vec\b|ivec\b|if\b|float\b|int\b)[a-zA-Z_]\w*\s*\(")
 
 
 def evaluate(name: str, expression: str, vectors: set[str], scalars: set[str], target: Target) -> list[str]:
-    """C that declares `v_<name>` with the expression's value: in two halves where it calls built-in functions and the target
-    cannot pass whole vectors to them. Variables carry a `v_` so that they never hide a buffer."""
+    """C that declares `v_<name>` with the expression's value: in two halves where it calls built-in functions and the
+    target cannot pass whole vectors to them. Variables carry a `v_` so that they never hide a buffer."""
 
     def renamed(part: str) -> str:
         def rename(match: re.Match[str]) -> str:

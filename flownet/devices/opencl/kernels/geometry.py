@@ -2,12 +2,13 @@
 
 A *tap convolution* is a sum over taps t and input channels c, computed for classes of output pixels:
 
-    out[k, i * out_stride + phase, ...] = sum over t in class, c of  weight[t][c][k] * in[c, i * in_stride + offset[t], ...]
+    out[k, i * out_stride + phase, ...] = sum over t in class, c of  weight[t][c][k] * in[c, i * in_stride + offset[t],
+    ...]
 
-Forward: one class, `in_stride` is the stride, the offsets are `r * dilation - padding`. Input gradient: the pixels of `dx` that are equal
-modulo the stride form a class, `in_stride` is 1, and a class has those taps whose source pixel is whole: with stride 2 a
-3x3 convolution has classes of 4, 2, 2 and 1 taps, and nothing is multiplied by an inserted zero. A transposed convolution
-is the input gradient with the roles of its two images swapped.
+Forward: one class, `in_stride` is the stride, the offsets are `r * dilation - padding`. Input gradient: the pixels of
+`dx` that are equal modulo the stride form a class, `in_stride` is 1, and a class has those taps whose source pixel is
+whole: with stride 2 a 3x3 convolution has classes of 4, 2, 2 and 1 taps, and nothing is multiplied by an inserted
+zero. A transposed convolution is the input gradient with the roles of its two images swapped.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Class:
-    """Output pixels of one phase: how many, and the taps (row offset, column offset, index r * kernel width + s) that reach them."""
+    """Output pixels of one phase: how many, and the taps (row offset, column offset, index r * kernel width + s) that
+    reach them."""
 
     phase: Pair
     size: Pair
@@ -85,7 +87,8 @@ class Class:
 
 @dataclass(frozen=True)
 class TapConvolution:
-    """See the module. `input` and `output` are (channels, height, width); `flipped` says that weights are read `[k][c]` swapped."""
+    """See the module. `input` and `output` are (channels, height, width); `flipped` says that weights are read
+    `[k][c]` swapped."""
 
     batch: int
     input: tuple[int, int, int]
@@ -150,7 +153,8 @@ class TapConvolution:
         return tuple(tap for cls in self.classes for tap in cls.taps)
 
     def input_blocks(self, block: int, vector: int) -> tuple[tuple[int, ...], int]:
-        """For each block of `block` output channels the first block of input channels that it reads, and how many they all read."""
+        """For each block of `block` output channels the first block of input channels that it reads, and how many they
+        all read."""
         channels, filters = self.input[0], self.output[0]
         if self.planar:
             return (0,) * ceil_div(filters, block), 1

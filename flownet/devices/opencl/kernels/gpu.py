@@ -1,13 +1,16 @@
-"""Kernels for GPUs: a local-memory tiled matrix product, and convolutions as the same product over an image that is gathered on the fly.
+"""Kernels for GPUs: a local-memory tiled matrix product, and convolutions as the same product over an image that is
+gathered on the fly.
 
-Correct on every device with local memory and barriers (PoCL's CPU too, which is how they are tested); plain layouts throughout: images NCHW,
-weights as the user stores them. A work-group of 16 x 16 work-items computes a 64 x 64 tile of the result, 4 x 4 elements a
-work-item, and takes k in slices of 16 through local memory. Neighbouring work-items read and write neighbouring columns.
+Correct on every device with local memory and barriers (PoCL's CPU too, which is how they are tested); plain layouts
+throughout: images NCHW, weights as the user stores them. A work-group of 16 x 16 work-items computes a 64 x 64 tile of
+the result, 4 x 4 elements a work-item, and takes k in slices of 16 through local memory. Neighbouring work-items read
+and write neighbouring columns.
 
-All three directions of a convolution are one product C[m][n] = sum over k of A[m][k] * B[k][n], with elements fetched by C expressions:
+All three directions of a convolution are one product C[m][n] = sum over k of A[m][k] * B[k][n], with elements fetched
+by C expressions:
     forward          m = filters of a group, n = image and pixel of y,  k = channel and tap
-    input gradient   m = channels of a group, n = image and pixel of dx, k = filter and tap (zero where the stride misses)
-    weight gradient  m = filters of a group, n = channel and tap,        k = image and pixel of y
+    input gradient   m = channels of a group, n = image and pixel of dx, k = filter and tap (zero where the stride
+    misses) weight gradient  m = filters of a group, n = channel and tap,        k = image and pixel of y
 
 Epilogues run element by element: `vec` means `float`. Sums (statistics) are not offered here.
 """
@@ -39,7 +42,7 @@ def _scalar_store(epilogue: Epilogue, offset: str, channel: str) -> list[str]:
         where = {"element": "o", "channel": "ch", "scalar": "0"}[operand.access]
         lines.append(f"const float v_{operand.name} = {operand.argument}[{where}];")
     for name, expression in epilogue.steps:
-        text = re.sub(r"\b([A-Za-z_]\w*)\b", lambda m: f"v_{m[1]}" if m[1] in names else m[1], expression)  # noqa: B023
+        text = re.sub(r"\b([A-Za-z_]\w*)\b", lambda m: f"v_{m[1]}" if m[1] in names else m[1], expression)
         text = re.sub(r"\bi?vec\b", "float", text)
         lines.append(f"const float v_{name} = {text};")
         names.add(name)
@@ -57,7 +60,8 @@ def _tiled(
     flops: int,
     count: int,
 ) -> Kernel:
-    """The product. `fetch_a` sets `value` from (i, k, z), `fetch_b` from (k, j, z), inside the bounds; `store` uses (i, j, z, v_acc)."""
+    """The product. `fetch_a` sets `value` from (i, k, z), `fetch_b` from (k, j, z), inside the bounds; `store` uses
+    (i, j, z, v_acc)."""
     m, n, kk = size
     body = [
         f"__local float as[{_SLICE}][{_TILE + 1}], bs[{_SLICE}][{_TILE}];",
@@ -99,15 +103,15 @@ def _tiled(
 
 def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C", "acc"),))) -> Kernel:
     """`C = epilogue(op(A) @ op(B))`: buffers as in `matmul.matmul`."""
-    a = "k * %d + i" % p.m if p.transposed_a else "i * %d + k" % p.k
-    b = "j * %d + k" % p.k if p.transposed_b else "k * %d + j" % p.n
+    a = f"k * {p.m} + i" if p.transposed_a else f"i * {p.k} + k"
+    b = f"j * {p.k} + k" if p.transposed_b else f"k * {p.n} + j"
     a_base = "" if p.shared_a else f"(size_t)z * {p.m * p.k} + "
     b_base = "" if p.shared_b else f"(size_t)z * {p.k * p.n} + "
     store = _scalar_store(epilogue, f"((size_t)z * {p.m} + i) * {p.n} + j", "j")
     arguments = (
         Argument("A", "in", (1 if p.shared_a else p.batch) * p.m * p.k),
         Argument("B", "in", (1 if p.shared_b else p.batch) * p.k * p.n),
-        *epilogue.arguments(p.batch * p.m * p.n, p.n, 0),
+        *epilogue.arguments(p.batch * p.m * p.n, p.n, 0, 0),
     )
     fetches = [f"value = A[{a_base}{a}];"], [f"value = B[{b_base}{b}];"]
     return _tiled(p.label, (p.m, p.n, p.k), p.batch, *fetches, store, arguments, p.flops, p.bytes)
@@ -130,7 +134,7 @@ def convolution(p: Convolution, target: Target, epilogue: Epilogue = Epilogue())
     arguments = (
         Argument("X", "in", p.batch * p.channels * p.height * p.width),
         Argument("W", "in", p.filters * per_in * rs),
-        *epilogue.arguments(p.batch * p.filters * high * wide, p.filters, 0),
+        *epilogue.arguments(p.batch * p.filters * high * wide, p.filters, 0, 0),
     )
     size = (per_out, p.batch * high * wide, per_in * rs)
     store = _scalar_store(epilogue, offset, channel)
@@ -145,17 +149,19 @@ def input_gradient(p: Convolution, target: Target, epilogue: Epilogue = Epilogue
     fetch_a = [f"value = W[((size_t)(z * {per_out} + k / {rs}) * {per_in} + i) * {rs} + k % {rs}];"]
     fetch_b = [
         f"const int n = j / {pixels}, h = j / {p.width} % {p.height}, w = j % {p.width}, f = k / {rs}, t = k % {rs};",
-        f"const int y = h + {p.padding[0][0]} - t / {s} * {p.dilation[0]}, x = w + {p.padding[1][0]} - t % {s} * {p.dilation[1]};",
+        f"const int y = h + {p.padding[0][0]} - t / {s} * {p.dilation[0]}, x = w + {p.padding[1][0]} - t % {s}"
+        f" * {p.dilation[1]};",
         f"if (y >= 0 && x >= 0 && y % {p.stride[0]} == 0 && x % {p.stride[1]} == 0",
         f"&& y / {p.stride[0]} < {high} && x / {p.stride[1]} < {wide})",
-        f"value = X[(((size_t)n * {p.filters} + z * {per_out} + f) * {high} + y / {p.stride[0]}) * {wide} + x / {p.stride[1]}];",
+        f"value = X[(((size_t)n * {p.filters} + z * {per_out} + f) * {high} + y / {p.stride[0]}) * {wide} + x /"
+        f" {p.stride[1]}];",
     ]
     channel = f"z * {per_in} + i"
     offset = f"((size_t)(j / {pixels}) * {p.channels} + {channel}) * {pixels} + j % {pixels}"
     arguments = (
         Argument("X", "in", p.batch * p.filters * high * wide),
         Argument("W", "in", p.filters * per_in * rs),
-        *epilogue.arguments(p.batch * p.channels * pixels, p.channels, 0),
+        *epilogue.arguments(p.batch * p.channels * pixels, p.channels, 0, 0),
     )
     size = (per_in, p.batch * pixels, per_out * rs)
     store = _scalar_store(epilogue, offset, channel)

@@ -2,17 +2,19 @@
 
 The contract between generators and compiler
 --------------------------------------------
-A generator is a pure function `(problem, target, epilogue) -> Kernel` (or `Steps`, where more than one launch is needed). The
-kernel's `body` computes one work-group: C statements over the arguments' names and the work-group's numbers `g0, g1, g2`.
-`source()` is a program with one `__kernel`; `function()` is the same body as a plain function `<name>_group`, so that
-a compiler may put many kernels into one launch: `loop()` is the C text that runs the whole grid of it.
+A generator is a pure function `(problem, target, epilogue) -> Kernel` (or `Steps`, where more than one launch is
+needed). The kernel's `body` computes one work-group: C statements over the arguments' names and the work-group's
+numbers `g0, g1, g2`. `source()` is a program with one `__kernel`; `function()` is the same body as a plain function
+`<name>_group`, so that a compiler may put many kernels into one launch: `loop()` is the C text that runs the whole
+grid of it.
 
 Buffers are flat arrays of float32. Layouts of what a generator takes and gives are said in its docstring; the two of
 activations are
 
 * planar: `[n][c][h][w]`, plain NCHW;
-* blocked: `[n][ceil(c / V)][h][w][V]` with `V = target.vector`. Padding of images is not stored. Channels past `c` are zero
-  in every buffer of this layout; whoever writes one keeps them so (the convolutions here do when the epilogue maps zero to zero).
+* blocked: `[n][ceil(c / V)][h][w][V]` with `V = target.vector`. Padding of images is not stored. Channels past `c` are
+  zero in every buffer of this layout; whoever writes one keeps them so (the convolutions here do when the epilogue
+  maps zero to zero).
 
 Row-major matrices are plain. Weights of convolutions come reordered (`layout.py`), once whenever they change.
 """
@@ -46,8 +48,8 @@ class Argument:
 class Kernel:
     """One launch: `grid` work-groups of `local` work-items.
 
-    flops and bytes are what the mathematics needs (a fused multiply-add counts 2; each operand once), whatever the variant does:
-    a Winograd kernel may thus run at more than the device's peak.
+    flops and bytes are what the mathematics needs (a fused multiply-add counts 2; each operand once), whatever the
+    variant does: a Winograd kernel may thus run at more than the device's peak.
     """
 
     name: str
@@ -63,7 +65,9 @@ class Kernel:
 
     def function(self) -> str:
         """The body as a function of the arguments and the work-group's numbers."""
-        arguments = ", ".join([a.declaration() for a in self.arguments] + ["const int g0", "const int g1", "const int g2"])
+        arguments = ", ".join(
+            [a.declaration() for a in self.arguments] + ["const int g0", "const int g1", "const int g2"]
+        )
         return "\n".join([f"{self.attributes} void {self.name}_group({arguments}) {{".lstrip(), *self.body, "}"])
 
     def call(self, g0: str, g1: str, g2: str) -> str:
@@ -109,8 +113,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Steps:
-    """Kernels that run one after another. Arguments of the same name are the same buffer; `scratch` gives sizes, in floats, of
-    those that are neither inputs nor outputs of the whole."""
+    """Kernels that run one after another. Arguments of the same name are the same buffer; `scratch` gives sizes, in
+    floats, of those that are neither inputs nor outputs of the whole."""
 
     kernels: tuple[Kernel, ...]
     scratch: dict[str, int] = field(default_factory=dict)
@@ -127,8 +131,8 @@ class Steps:
 def preamble(target: Target) -> str:
     """Types and loads of vectors that every CPU kernel uses.
 
-    `vec` is the vector in registers, `vecu` the same at any address. `half` vectors (`hvec`) are what goes through built-in functions
-    where `target.call_width` is below the width.
+    `vec` is the vector in registers, `vecu` the same at any address. `half` vectors (`hvec`) are what goes through
+    built-in functions where `target.call_width` is below the width.
     """
     v = target.vector
     lines = [
@@ -137,7 +141,10 @@ def preamble(target: Target) -> str:
         f"typedef int ivec __attribute__((ext_vector_type({v})));",
     ]
     if v == 16:
-        lines += ["typedef float hvec __attribute__((ext_vector_type(8)));", "typedef int ihvec __attribute__((ext_vector_type(8)));"]
+        lines += [
+            "typedef float hvec __attribute__((ext_vector_type(8)));",
+            "typedef int ihvec __attribute__((ext_vector_type(8)));",
+        ]
     return "\n".join(lines)
 
 

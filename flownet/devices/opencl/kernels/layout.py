@@ -1,4 +1,5 @@
-"""Reorders between the layouts: images plain <-> blocked, filters plain -> blocked, partial filter gradients -> plain."""
+"""Reorders between the layouts: images plain <-> blocked, filters plain -> blocked, partial filter gradients ->
+plain."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def block_image(batch: int, channels: int, pixels: int, target: Target) -> Kerne
         "}",
     ]
     sizes = batch * channels * pixels, batch * blocks * v * pixels
-    return _reorder(identifier("block", f"n{batch}_c{channels}_p{pixels}"), body, sizes, (blocks, batch, 1), target, "block")
+    return _reorder(
+        identifier("block", f"n{batch}_c{channels}_p{pixels}"), body, sizes, (blocks, batch, 1), target, "block"
+    )
 
 
 def unblock_image(batch: int, channels: int, pixels: int, target: Target) -> Kernel:
@@ -60,8 +63,8 @@ def _reorder(
 
 
 def _filter_loops(p: TapConvolution, columns: int, target: Target, transposed: bool) -> tuple[list[str], str, str, str]:
-    """C that runs over [c of the block] for filter vector g0 and block of channels g1: (lines, index of the first tap's vector in the
-    blocked layout, index of lane l's first weight in the plain one, whether lane l is real)."""
+    """C that runs over [c of the block] for filter vector g0 and block of channels g1: (lines, index of the first
+    tap's vector in the blocked layout, index of lane l's first weight in the plain one, whether lane l is real)."""
     v = target.vector
     _, c_blocks, taps, c_block, block = filter_shape(p, columns, target)
     outs, ins = p.output[0], p.input[0]
@@ -85,11 +88,10 @@ def _filter_loops(p: TapConvolution, columns: int, target: Target, transposed: b
     return lines, blocked, plain, real
 
 
-def reorder_filters(
-    p: TapConvolution, columns: int, target: Target, size: int, *, transposed: bool = False
-) -> Kernel:
-    """`F` of `direct.filter_shape` from plain `W` of `size` floats, `[k][c / groups][r][s]` of the forward convolution; `transposed`:
-    for its input gradient. Zeros where a block reaches past the channels or into another group."""
+def reorder_filters(p: TapConvolution, columns: int, target: Target, size: int, *, transposed: bool = False) -> Kernel:
+    """`F` of `direct.filter_shape` from plain `W` of `size` floats, `[k][c / groups][r][s]` of the forward
+    convolution; `transposed`: for its input gradient. Zeros where a block reaches past the channels or into another
+    group."""
     v = target.vector
     shape = filter_shape(p, columns, target)
     _, c_blocks, taps, c_block, block = shape
@@ -119,7 +121,8 @@ def reorder_filters(
 
 
 def reduce_filters(p: TapConvolution, columns: int, splits: int, target: Target, size: int) -> Kernel:
-    """Plain `dW`, `size` floats, from the `splits` partial sums `P` of `weight_gradient.weight_gradient`; `p` is the forward pass."""
+    """Plain `dW`, `size` floats, from the `splits` partial sums `P` of `weight_gradient.weight_gradient`; `p` is the
+    forward pass."""
     v = target.vector
     shape = filter_shape(p, columns, target)
     _, c_blocks, taps, c_block, block = shape
@@ -130,7 +133,8 @@ def reduce_filters(p: TapConvolution, columns: int, splits: int, target: Target,
         f"__global const float* q = P + {blocked};",
         f"for (int t = 0; t < {taps}; t++) {{",
         "vec sum = 0;",
-        f"for (int s = 0; s < {splits}; s++) sum += *(__global const vecu*)(q + (size_t)s * {whole} + t * {c_block * block});",
+        f"for (int s = 0; s < {splits}; s++) sum += *(__global const vecu*)(q + (size_t)s * {whole} + t *"
+        f" {c_block * block});",
         f"for (int l = 0; l < {v}; l++) if ({real}) dW[{plain} + t] = sum[l];",
         "}",
         "}",

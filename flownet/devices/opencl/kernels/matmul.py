@@ -1,15 +1,15 @@
 """Matrix products of row-major float32 matrices: `C = epilogue(op(A) @ op(B))`, op(A) is m x k, op(B) k x n, batched.
 
-A register tile is `rows` x `columns` vectors along n; for each k it loads `columns` vectors of B and broadcasts `rows` scalars of A,
-which are read where they stand, transposed or not. B is read
+A register tile is `rows` x `columns` vectors along n; for each k it loads `columns` vectors of B and broadcasts `rows`
+scalars of A, which are read where they stand, transposed or not. B is read
 
 * in place, where rows of op(B) are contiguous, whole vectors, and not read often;
-* from a panel [k][columns * V] that the work-group first copies into private memory (transposing it in registers, V x V at a
-  time, where B is transposed): one work-group computes all rows of C that it can for such a panel;
+* from a panel [k][columns * V] that the work-group first copies into private memory (transposing it in registers, V x
+  V at a time, where B is transposed): one work-group computes all rows of C that it can for such a panel;
 * from panels made before (`pack`), for weights that do not change.
 
-With one row and a transposed B (a dense layer at batch 1) everything is bound by reading B once: the variant `dot` holds V dot products
-and reads B's rows in order.
+With one row and a transposed B (a dense layer at batch 1) everything is bound by reading B once: the variant `dot`
+holds V dot products and reads B's rows in order.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from flownet.devices.opencl.kernels.epilogue import Epilogue
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, identifier, preamble
 from flownet.devices.opencl.target import Target
 
-__all__ = ["MatmulTile", "Matmul", "candidates", "matmul", "pack", "reduce_splits"]
+__all__ = ["Matmul", "MatmulTile", "candidates", "matmul", "pack", "reduce_splits"]
 
 
 @dataclass(frozen=True)
 class Matmul:
-    """The problem. A is stored [batch][m][k], or [batch][k][m] where `transposed_a`; B [batch][k][n], or [batch][n][k] where
-    `transposed_b`. `shared_a`, `shared_b`: the same matrix for the whole batch."""
+    """The problem. A is stored [batch][m][k], or [batch][k][m] where `transposed_a`; B [batch][k][n], or [batch][n][k]
+    where `transposed_b`. `shared_a`, `shared_b`: the same matrix for the whole batch."""
 
     m: int
     n: int
@@ -50,12 +50,15 @@ class Matmul:
     @property
     def label(self) -> str:
         letters = ("t" if self.transposed_a else "n") + ("t" if self.transposed_b else "n")
-        return identifier("matmul", letters, *([f"b{self.batch}"] if self.batch > 1 else []), f"{self.m}x{self.n}x{self.k}")
+        return identifier(
+            "matmul", letters, *([f"b{self.batch}"] if self.batch > 1 else []), f"{self.m}x{self.n}x{self.k}"
+        )
 
 
 @dataclass(frozen=True)
 class MatmulTile:
-    """rows x columns vectors in registers; a work-group computes `row_tiles` of them for each of `panels` panels of columns * V.
+    """rows x columns vectors in registers; a work-group computes `row_tiles` of them for each of `panels` panels of
+    columns * V.
 
     source: "place", "panel", "packed" or "dot" (see the module). `splits` parts of k are summed apart, into C of
     [splits][batch][m][n], for `reduce_splits` to add.
@@ -78,14 +81,17 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
         return [MatmulTile(1, 1, 1, max(1, min(8, vectors // (8 * target.units))), "dot")]
     shapes = []
     for columns in (1, 2, 3, 4):
-        if whole and vectors % columns or columns > vectors:
+        if (whole and vectors % columns) or columns > vectors:
             continue
         for rows in range(1, min(p.m, 28) + 1):
             registers = rows * columns + columns + (1 if columns > 2 else 0)
             if registers < target.registers:
                 fmas = rows * columns
                 waste = ceil_div(p.m, rows) * rows / p.m * ceil_div(vectors, columns) * columns / vectors
-                cost = waste * max(1.0, (rows + columns) / fmas, 8 / fmas) * (1 + 0.3 / rows + 0.1 / columns)
+                reread = 0.1 + 0.4 * min(1.0, 4 * p.m * p.k / target.l2)  # A is read once for each panel
+                if p.transposed_b and p.batch * ceil_div(vectors, columns) < 4 * target.units:
+                    waste *= 1.2  # too few panels for the cores: some would be transposed twice
+                cost = waste * max(1.0, (rows + columns) / fmas, 8 / fmas) * (1 + 0.3 / rows + reread / columns)
                 shapes.append((cost, rows, columns))
     shapes.sort()
     out = []
@@ -108,8 +114,8 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
 
 
 def _transpose(v: int, prefix: str) -> list[str]:
-    """C that transposes the V x V matrix in vectors `<prefix>0_i`, into `<prefix>S_i`: each stage parts even from odd lanes of
-    neighbouring rows, which rotates the bits of an element's index by one."""
+    """C that transposes the V x V matrix in vectors `<prefix>0_i`, into `<prefix>S_i`: each stage parts even from odd
+    lanes of neighbouring rows, which rotates the bits of an element's index by one."""
     stages = v.bit_length() - 1
     lines = []
     for stage in range(stages):
@@ -121,10 +127,14 @@ def _transpose(v: int, prefix: str) -> list[str]:
 
 
 def _copy_panel(p: Matmul, target: Target, block: int, k_count: str, destination: str, column: str) -> list[str]:
-    """C that fills `destination` [k][block] with columns `column`.. of op(B), rows from `k0`, zeros past n. `B0` is the batch's B."""
+    """C that fills `destination` [k][block] with columns `column`.. of op(B), rows from `k0`, zeros past n. `B0` is
+    the batch's B."""
     v = target.vector
     if not p.transposed_b:
-        lines = [f"for (int k = 0; k < {k_count}; k++) {{", f"__global const float* b = B0 + (size_t)(k0 + k) * {p.n} + {column};"]
+        lines = [
+            f"for (int k = 0; k < {k_count}; k++) {{",
+            f"__global const float* b = B0 + (size_t)(k0 + k) * {p.n} + {column};",
+        ]
         lines.append(f"float* d = {destination} + k * {block};")
         if p.n % v == 0:
             lines += [f"*(vec*)(d + {i}) = *(__global const vecu*)(b + {i});" for i in range(0, block, v)]
@@ -148,14 +158,16 @@ def _copy_panel(p: Matmul, target: Target, block: int, k_count: str, destination
     lines += [f"*(vec*)(d + (k + {i}) * {block}) = r{stages}_{i};" for i in range(v)]
     lines += [
         "}",
-        f"for (; k < {k_count}; k++) for (int i = 0; i < {v}; i++) d[k * {block} + i] = i < count ? b[i * {p.k} + k] : 0;",
+        f"for (; k < {k_count}; k++) for (int i = 0; i < {v}; i++) d[k * {block} + i] = i < count ? b[i * {p.k}"
+        f" + k] : 0;",
         "}",
     ]
     return lines
 
 
 def pack(p: Matmul, tile: MatmulTile, target: Target) -> Kernel:
-    """`F`, panels float32[batch][ceil(n / block)][k][block] of op(B), block = columns * V, zeros past n, from plain `B`."""
+    """`F`, panels float32[batch][ceil(n / block)][k][block] of op(B), block = columns * V, zeros past n, from plain
+    `B`."""
     block = tile.columns * target.vector
     panels = ceil_div(p.n, block)
     batch = 1 if p.shared_b else p.batch
@@ -165,7 +177,9 @@ def pack(p: Matmul, tile: MatmulTile, target: Target) -> Kernel:
         "const int k0 = 0;",
     ]
     copied = _copy_panel(p, target, block, str(p.k), "d0", f"g0 * {block}")
-    body += [line.replace("float* d =", "__global float* d =").replace("*(vec*)(d", "*(__global vecu*)(d") for line in copied]
+    body += [
+        line.replace("float* d =", "__global float* d =").replace("*(vec*)(d", "*(__global vecu*)(d") for line in copied
+    ]
     return Kernel(
         p.label + f"_pack{block}",
         tuple(body),
@@ -178,11 +192,15 @@ def pack(p: Matmul, tile: MatmulTile, target: Target) -> Kernel:
     )
 
 
-def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C", "acc"),)), tile: MatmulTile | None = None) -> Kernel:
-    """The kernel for `tile` (default: the first candidate). Buffers: A, B (packed: F) and the epilogue's, element operands of C's shape,
-    "channel" operands one a column. With splits the epilogue must be the plain store."""
+def matmul(
+    p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C", "acc"),)), tile: MatmulTile | None = None
+) -> Kernel:
+    """The kernel for `tile` (default: the first candidate). Buffers: A, B (packed: F) and the epilogue's, element
+    operands of C's shape, "channel" operands one a column. With splits the epilogue must be the plain store."""
     tile = tile or candidates(p, target)[0]
-    assert tile.splits == 1 or epilogue == Epilogue(outputs=(("C", "acc"),)), "an epilogue comes after the sum of the parts"
+    assert tile.splits == 1 or epilogue == Epilogue(outputs=(("C", "acc"),)), (
+        "an epilogue comes after the sum of the parts"
+    )
     if tile.source == "dot":
         return _dot(p, target, epilogue, tile)
     v = target.vector
@@ -196,7 +214,10 @@ def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C
     row_groups, panel_groups = ceil_div(tiles, tile.row_tiles), ceil_div(panels, tile.panels)
 
     body = [f"const int bs = g2 / {tile.splits}, k0 = g2 % {tile.splits} * {k_part}, kn = min({k_part}, {p.k} - k0);"]
-    body.append(f"__global const float* const A0 = A{'' if p.shared_a else f' + (size_t)bs * {p.m * p.k}'} + (size_t)k0 * {a_k};")
+    body.append(
+        f"__global const float* const A0 = A{'' if p.shared_a else f' + (size_t)bs * {p.m * p.k}'} + (size_t)k0"
+        f" * {a_k};"
+    )
     b_batch = "" if p.shared_b else f" + (size_t)bs * {p.k * p.n}"
     if tile.source == "packed":
         f_batch = "" if p.shared_b else f" + (size_t)bs * {panels * p.k * block}"
@@ -204,7 +225,9 @@ def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C
     else:
         body.append(f"__global const float* const B0 = B{b_batch};")
     staged = not p.transposed_a and tile.rows > 4 and p.k % 512 == 0
-    if staged:  # rows 2 KiB apart fall into the same lines of the first cache: read them from a copy with another stride
+    if (
+        staged
+    ):  # rows 2 KiB apart fall into the same lines of the first cache: read them from a copy with another stride
         body.append(f"float staged[{tile.rows * (k_part + v)}] __attribute__((aligned(64)));")
     if tile.source == "panel":
         body.append(f"float panel[{k_part * block}] __attribute__((aligned(64)));")
@@ -264,17 +287,26 @@ def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C
 
     a_size = (1 if p.shared_a else p.batch) * p.m * p.k
     weights = 1 if p.shared_b else p.batch
-    b = Argument("F", "in", weights * panels * p.k * block) if tile.source == "packed" else Argument("B", "in", weights * p.k * p.n)
+    b = (
+        Argument("F", "in", weights * panels * p.k * block)
+        if tile.source == "packed"
+        else Argument("B", "in", weights * p.k * p.n)
+    )
     c_size = tile.splits * p.batch * p.m * p.n
     return Kernel(
         p.label,
         tuple(body),
-        (Argument("A", "in", a_size), b, *epilogue.arguments(c_size, p.n, tile.splits * p.batch * row_groups)),
+        (
+            Argument("A", "in", a_size),
+            b,
+            *epilogue.arguments(c_size, p.n, tile.splits * p.batch * row_groups, panels * block),
+        ),
         (panel_groups, row_groups, p.batch * tile.splits),
         (preamble(target),),
         flops=p.flops,
         bytes=p.bytes,
-        variant=f"{tile.source} {tile.rows}x{block} float{v}, {tile.row_tiles} tiles x {tile.panels} panels, {tile.splits} splits",
+        variant=f"{tile.source} {tile.rows}x{block} float{v}, {tile.row_tiles} tiles x {tile.panels} panels"
+        + (f", {tile.splits} splits" if tile.splits > 1 else ""),
         attributes=target.attributes,
     )
 
@@ -282,7 +314,8 @@ def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C
 def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Kernel:
     """V dot products at a time along k."""
     v = target.vector
-    assert p.transposed_b and p.k % v == 0
+    assert p.transposed_b
+    assert p.k % v == 0
     vectors = ceil_div(p.n, v)
     groups = ceil_div(vectors, tile.panels)
     stages = v.bit_length() - 1
@@ -290,7 +323,6 @@ def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Ker
         raise AssertionError("`dot` reads rows of A")
     body = [
         f"for (int q = g0 * {tile.panels}; q < min({vectors}, (g0 + 1) * {tile.panels}); q++) {{",
-        f"const int col = min(q * {v}, {max(0, p.n - v)});" if p.n >= v else "const int col = 0;",
     ]
     last = p.n % v
     body += epilogue.begin(1, f"q * {v}", p.n, target)
@@ -299,7 +331,9 @@ def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Ker
         f"__global const float* b = B{'' if p.shared_b else f' + (size_t)g2 * {p.k * p.n}'} + (size_t)q * {v * p.k};",
         f"vec {', '.join(f'r0_{i} = 0' for i in range(v))};",
     ]
-    rows = [f"b + {i * p.k} + k" if not last else f"b + (size_t)min({i}, {p.n - 1} - q * {v}) * {p.k} + k" for i in range(v)]
+    rows = [
+        f"b + {i * p.k} + k" if not last else f"b + (size_t)min({i}, {p.n - 1} - q * {v}) * {p.k} + k" for i in range(v)
+    ]
     body.append(f"for (int k = 0; k < {p.k}; k += {v}) {{ const vec s = *(__global const vecu*)(a + k);")
     body += [f"r0_{i} = s * *(__global const vecu*)({row}) + r0_{i};" for i, row in enumerate(rows)]
     body.append("}")
@@ -316,11 +350,10 @@ def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Ker
         body += epilogue.store(total, offset, target)
     body += epilogue.end(1, f"g2 * {p.m} + g1", f"q * {v}", vectors * v, v)
     body.append("}")
-    body.remove(body[1])
     arguments = (
         Argument("A", "in", (1 if p.shared_a else p.batch) * p.m * p.k),
         Argument("B", "in", (1 if p.shared_b else p.batch) * p.k * p.n),
-        *epilogue.arguments(p.batch * p.m * p.n, p.n, p.batch * p.m),
+        *epilogue.arguments(p.batch * p.m * p.n, p.n, p.batch * p.m, vectors * v),
     )
     return Kernel(
         p.label,
@@ -335,7 +368,9 @@ def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Ker
     )
 
 
-def reduce_splits(p: Matmul, splits: int, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C", "acc"),))) -> Kernel:
+def reduce_splits(
+    p: Matmul, splits: int, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C", "acc"),))
+) -> Kernel:
     """`C` with its epilogue from the parts `P` [splits][batch][m][n] that `matmul` leaves."""
     v = target.vector
     rows, whole = p.batch * p.m, p.batch * p.m * p.n
@@ -343,7 +378,10 @@ def reduce_splits(p: Matmul, splits: int, target: Target, epilogue: Epilogue = E
     body.append(f"const size_t at = (size_t)g0 * {p.n} + col;")
     if p.n % v:
         body.append(f"if (col + {v} > {p.n}) {{ vec sum = 0;")
-        body.append(f"for (int s = 0; s < {splits}; s++) for (int l = 0; l < {p.n} - col; l++) sum[l] += P[at + (size_t)s * {whole} + l];")
+        body.append(
+            f"for (int s = 0; s < {splits}; s++) for (int l = 0; l < {p.n} - col; l++) sum[l] += P[at +"
+            f" (size_t)s * {whole} + l];"
+        )
         body += epilogue.store("sum", "at", target, count=f"({p.n} - col)")
         body.append("} else {")
     else:
@@ -354,7 +392,7 @@ def reduce_splits(p: Matmul, splits: int, target: Target, epilogue: Epilogue = E
     return Kernel(
         p.label + "_reduce",
         tuple(body),
-        (Argument("P", "in", splits * whole), *epilogue.arguments(whole, p.n, rows)),
+        (Argument("P", "in", splits * whole), *epilogue.arguments(whole, p.n, rows, ceil_div(p.n, v) * v)),
         (rows, 1, 1),
         (preamble(target),),
         bytes=4 * (splits + 1) * whole,

@@ -1,14 +1,14 @@
 """Many kernels in one launch: a few workers run through all stages, with a counter between stages instead of a launch.
 
-Why: a launch costs PoCL 2 to 4 microseconds, and after each one the other cores' threads must be woken, which takes longer than a small
-kernel runs (a 64 x 256 x 784 product of 0.13 ms ran on one core of two when launched alone). One launch of `units` work-groups keeps
-every core in the kernel from the first stage to the last.
+Why: a launch costs PoCL 2 to 4 microseconds, and after each one the other cores' threads must be woken, which takes
+longer than a small kernel runs (a 64 x 256 x 784 product of 0.13 ms ran on one core of two when launched alone). One
+launch of `units` work-groups keeps every core in the kernel from the first stage to the last.
 
-How: each stage has two counters. A worker takes the number of the next work-group from the first, computes it, and adds one to the second;
-when no number is left it waits until the second says that all are done, and goes on to the next stage. Nobody waits for a
-worker to *arrive*, only for work-groups that somebody has begun: so it ends on every device, even where work-groups run one after
-another (the first worker then does everything), and no assumption is made about how many run at a time. The last
-worker to leave sets the counters back to zero for the next launch.
+How: each stage has two counters. A worker takes the number of the next work-group from the first, computes it, and
+adds one to the second; when no number is left it waits until the second says that all are done, and goes on to the
+next stage. Nobody waits for a worker to *arrive*, only for work-groups that somebody has begun: so it ends on every
+device, even where work-groups run one after another (the first worker then does everything), and no assumption is made
+about how many run at a time. The last worker to leave sets the counters back to zero for the next launch.
 
 Work-groups of a stage must be independent, as in any launch. The counters' buffer starts as zeros.
 """
@@ -27,7 +27,8 @@ _SPREAD = 16  # ints between counters: a cache line each
 
 @dataclass(frozen=True)
 class Call:
-    """One stage: a kernel, and for each of its arguments a C expression over the launch's arguments (`arena + 4096`)."""
+    """One stage: a kernel, and for each of its arguments a C expression over the launch's arguments (`arena +
+    4096`)."""
 
     kernel: Kernel
     pointers: tuple[str, ...]
@@ -39,7 +40,8 @@ def counters(stages: int) -> int:
 
 
 def persistent(name: str, calls: Sequence[Call], arguments: Sequence[Argument], workers: int) -> Kernel:
-    """One kernel that runs `calls` in order, over `arguments` and one more, `counters` (int). Kernels with the same text share a function."""
+    """One kernel that runs `calls` in order, over `arguments` and one more, `counters` (int). Kernels with the same
+    text share a function."""
     bodies: dict[tuple[tuple[str, ...], tuple[Argument, ...]], str] = {}
     functions: list[str] = []
     lines = []
@@ -85,6 +87,8 @@ def persistent(name: str, calls: Sequence[Call], arguments: Sequence[Argument], 
 
 
 def _function(kernel: Kernel, name: str) -> str:
-    arguments = ", ".join([a.declaration() for a in kernel.arguments] + ["const int g0", "const int g1", "const int g2"])
+    arguments = ", ".join(
+        [a.declaration() for a in kernel.arguments] + ["const int g0", "const int g1", "const int g2"]
+    )
     attributes = kernel.attributes or "__attribute__((noinline))"
     return "\n".join([f"{attributes} void {name}({arguments}) {{", *kernel.body, "}"])

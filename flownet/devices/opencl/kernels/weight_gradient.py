@@ -1,11 +1,14 @@
-"""Direct weight gradient: dw[k, c, r, s] = sum over images and pixels of x[n, c, h * stride + r * dilation - padding, ...] * dy[n, k, h, w].
+"""Direct weight gradient: dw[k, c, r, s] = sum over images and pixels of x[n, c, h * stride + r * dilation - padding,
+...] * dy[n, k, h, w].
 
-A tile is `lanes` x `columns` vectors of V filters: at each pixel it loads `columns` vectors of dy and broadcasts `lanes` scalars of x,
-each at a constant distance (channels of one block; for a planar x, channels and taps). It stays in registers over `rows` rows of one
-image, whose x and dy fit in the first cache. The sum over images is shared out among `splits` work-groups for each block of filters, each
-with its own partial sums; `reduce_filters` (layout.py) adds these and writes plain weights.
+A tile is `lanes` x `columns` vectors of V filters: at each pixel it loads `columns` vectors of dy and broadcasts
+`lanes` scalars of x, each at a constant distance (channels of one block; for a planar x, channels and taps). It stays
+in registers over `rows` rows of one image, whose x and dy fit in the first cache. The sum over images is shared out
+among `splits` work-groups for each block of filters, each with its own partial sums; `reduce_filters` (layout.py) adds
+these and writes plain weights.
 
-Partials: float32[splits][K blocks][C blocks][tap][channels of a block][columns * V]: `direct.filter_shape` for the forward pass.
+Partials: float32[splits][K blocks][C blocks][tap][channels of a block][columns * V]: `direct.filter_shape` for the
+forward pass.
 """
 
 from __future__ import annotations
@@ -49,10 +52,15 @@ def gradient_tiles(p: Convolution, target: Target) -> list[GradientTile]:
                     shapes.append((lanes, columns, whole))
         else:
             c_block = filter_shape(forward, columns, target)[3]
-            shapes += [(n, columns, False) for n in range(1, v + 1) if c_block % n == 0 and n * columns + columns <= room]
+            shapes += [
+                (n, columns, False) for n in range(1, v + 1) if c_block % n == 0 and n * columns + columns <= room
+            ]
     if not shapes:  # a planar image of many channels and wide filters: spilled registers are still right
         shapes = [(p.channels * p.kernel[1], 1, False)]
-    cost = {s: max(1.0, (s[0] + s[1]) / (s[0] * s[1]), 8 / (s[0] * s[1])) + 0.2 * (s[0] + s[1]) / (s[0] * s[1]) for s in shapes}
+    cost = {
+        s: max(1.0, (s[0] + s[1]) / (s[0] * s[1]), 8 / (s[0] * s[1])) + 0.2 * (s[0] + s[1]) / (s[0] * s[1])
+        for s in shapes
+    }
     shapes.sort(key=cost.__getitem__)
     high, wide = p.output
     out = []
@@ -101,10 +109,13 @@ def weight_gradient(
         f"const int n = part / {row_groups}, i0 = part % {row_groups} * {tile.rows};",
         f"const int rows = min({tile.rows}, {high} - i0);",
     ]
-    body += copy_patch(t, target, patch_high, patch_wide, top, left, c_blocks, "firsts[kb]" if per_kb else "0", prologue)
+    body += copy_patch(
+        t, target, patch_high, patch_wide, top, left, c_blocks, "firsts[kb]" if per_kb else "0", prologue
+    )
     image = high * wide * v
     body.append(
-        f"__global const float* const dy = dY + ((size_t)n * {k_vectors} + kb * {columns}) * {image} + (size_t)i0 * {wide * v};"
+        f"__global const float* const dy = dY + ((size_t)n * {k_vectors} + kb * {columns}) * {image} +"
+        f" (size_t)i0 * {wide * v};"
     )
     out = f"P + (((size_t)g0 * {k_blocks} + kb) * {c_blocks * n_taps * c_block * block})"
     each = range(columns)

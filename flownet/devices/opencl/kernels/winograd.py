@@ -1,16 +1,19 @@
-"""Winograd convolution F(m x m, 3 x 3), m = 2 or 4: forward, input gradient and weight gradient of stride-1 3x3 convolutions.
+"""Winograd convolution F(m x m, 3 x 3), m = 2 or 4: forward, input gradient and weight gradient of stride-1 3x3
+convolutions.
 
-    y tile = A^T [ sum over c of (G w G^T) * (B^T x B) ] A          (* is elementwise; tiles of m + 2 by m + 2 in, m by m out)
-    dw     = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
+    y tile = A^T [ sum over c of (G w G^T) * (B^T x B) ] A          (* is elementwise; tiles of m + 2 by m + 2 in, m by
+    m out) dw     = G^T [ sum over tiles of (B^T x B) * (A dy A^T) ] G
 
 Multiplications fall by 2.25 (m = 2) or 4 (m = 4). A work-group takes T tiles through all three steps, so that
-the transformed tiles stay in the second cache: transform them for all input channels, multiply for a block of output channels at each of
-the (m + 2)^2 positions, transform back into the epilogue. Elements outside the image read as zero.
+the transformed tiles stay in the second cache: transform them for all input channels, multiply for a block of output
+channels at each of the (m + 2)^2 positions, transform back into the epilogue. Elements outside the image read as zero.
 
-Transformed weights U: float32[K blocks][(m + 2)^2][C padded][columns * V], made by `filter_transform` whenever the weights change.
+Transformed weights U: float32[K blocks][(m + 2)^2][C padded][columns * V], made by `filter_transform` whenever the
+weights change.
 
 Error: with inputs of unit variance F(4x4) is within about 1e-5 of the sum's scale, F(2x2) within 1e-6.
-Source of the matrices: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016 (points 0, 1, -1, 2, -2).
+Source of the matrices: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016 (points 0, 1, -1, 2,
+-2).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from dataclasses import dataclass
 
 from flownet.devices.opencl.kernels.epilogue import Epilogue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
-from flownet.devices.opencl.kernels.kernel import Argument, Kernel, Steps, ceil_div, preamble
+from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble
 from flownet.devices.opencl.target import Target
 
 __all__ = ["Tiling", "applies", "filter_transform", "transformed_shape", "weight_gradient", "winograd"]
@@ -79,8 +82,8 @@ _FILTER_GRADIENT = {  # G^T: m + 2 into 3
 
 @dataclass(frozen=True)
 class Tiling:
-    """m: outputs a side. A register tile is `tiles` x `columns` vectors; a work-group takes `subtiles` of them, and `blocks`
-    blocks of columns * V output channels."""
+    """m: outputs a side. A register tile is `tiles` x `columns` vectors; a work-group takes `subtiles` of them, and
+    `blocks` blocks of columns * V output channels."""
 
     m: int
     tiles: int
@@ -143,20 +146,24 @@ def _line(outputs: list[str], prefix: str) -> list[str]:
     return [f"const vec {prefix}{i} = {text};" for i, text in enumerate(outputs)]
 
 
-def _load_lines(m: int, kind: dict[int, list[str]], target: Target, image: tuple[int, int, int], size: int, x: str) -> list[str]:
-    """C that transforms the tile of `size` x `size` pixels at (y0, x0) of channel block `cb` of image n of buffer `x`, into
-    `line[i * size + j]`: columns first, elements outside the image as zero."""
+def _load_lines(
+    m: int, kind: dict[int, list[str]], target: Target, image: tuple[int, int, int], size: int, x: str
+) -> list[str]:
+    """C that transforms the tile of `size` x `size` pixels at (y0, x0) of channel block `cb` of image n of buffer `x`,
+    into `line[i * size + j]`: columns first, elements outside the image as zero."""
     v = target.vector
     channels, high, wide = image
     blocks = ceil_div(channels, v)
     pointer = f"(long)((n * {blocks} + cb) * {high} + y0) * {wide * v} + (long)(x0 + j) * {v}"
     lines = [
         f"for (int j = 0; j < {size}; j++) {{",
-        f"if (x0 + j < 0 || x0 + j >= {wide}) {{ for (int i = 0; i < {m + 2}; i++) line[i * {size} + j] = 0; continue; }}",
+        f"if (x0 + j < 0 || x0 + j >= {wide})"
+        f" {{ for (int i = 0; i < {m + 2}; i++) line[i * {size} + j] = 0; continue; }}",
         f"__global const float* p = {x} + ({pointer});",
     ]
     lines += [
-        f"const vec d{i} = y0 + {i} >= 0 && y0 + {i} < {high} ? *(__global const vecu*)(p + {i * wide * v}) : (vec)(0.0f);"
+        f"const vec d{i} = y0 + {i} >= 0 && y0 + {i} < {high} ? *(__global const vecu*)(p + {i * wide * v}) :"
+        f" (vec)(0.0f);"
         for i in range(size)
     ]
     lines += [f"line[{i * size} + j] = {text};" for i, text in enumerate(kind[m])]
@@ -185,7 +192,8 @@ def _locate(p: TapConvolution, m: int, total: int, tile: str) -> list[str]:
 def winograd(
     p: TapConvolution, target: Target, epilogue: Epilogue = Epilogue(), tiling: Tiling | None = None
 ) -> Kernel:
-    """`Y = epilogue(X * w)` with U of `filter_transform`: X, Y blocked. One row of partial sums a work-group of tiles."""
+    """`Y = epilogue(X * w)` with U of `filter_transform`: X, Y blocked. One row of partial sums a work-group of
+    tiles."""
     v = target.vector
     tiling = tiling or tilings(p, target)[0]
     m, size, columns = tiling.m, tiling.m + 2, tiling.columns
@@ -242,13 +250,18 @@ def winograd(
         body.append("}")
     body += [f"a++; b += {block};", "}", "}"]
     body += [
-        f"*(vec*)(ms + pos * {m_stride} + (t + {i}) * {block} + {c * v}) = c{i}_{c};" for i in range(tiling.tiles) for c in each
+        f"*(vec*)(ms + pos * {m_stride} + (t + {i}) * {block} + {c * v}) = c{i}_{c};"
+        for i in range(tiling.tiles)
+        for c in each
     ]
     body.append("}")
     body += epilogue.begin(columns, f"kb * {block}", filters, target)
     body += ["for (int t = 0; t < count; t++) {", *_locate(p, m, total, "first + t")]
     for c in each:
-        body += [f"for (int j = 0; j < {size}; j++) {{", f"const float* q = ms + j * {m_stride} + t * {block} + {c * v};"]
+        body += [
+            f"for (int j = 0; j < {size}; j++) {{",
+            f"const float* q = ms + j * {m_stride} + t * {block} + {c * v};",
+        ]
         body += [f"const vec d{i} = *(const vec*)(q + {i * size * m_stride});" for i in range(size)]
         body += [f"line[{i * size} + j] = {text};" for i, text in enumerate(_OUTPUT[m])]
         body += ["}", f"for (int i = 0; i < {m}; i++) {{", f"const int y = ty * {m} + i;"]
@@ -274,7 +287,7 @@ def winograd(
         name=p.label + f"_winograd{m}",
         preamble=(preamble(target),),
         body=tuple(body),
-        arguments=(*inputs, *epilogue.arguments(y_size, filters, groups)),
+        arguments=(*inputs, *epilogue.arguments(y_size, filters, groups, k_vectors * v)),
         grid=(groups, ceil_div(k_blocks, tiling.blocks), 1),
         flops=p.flops,
         bytes=p.bytes,
@@ -309,11 +322,13 @@ def filter_transform(p: TapConvolution, tiling: Tiling, target: Target, *, trans
         body += [f"const vec d{i} = w[{index[i, j]}];" for i in range(3)]
         body += [f"line[{i * 3 + j}] = {text};" for i, text in enumerate(_FILTER[m])]
         body.append("}")
-    place = f"((size_t)(g0 / {columns}) * {positions} + {{pos}}) * {channels * block} + (size_t)c * {block} + g0 % {columns} * {v}"
+    place = f"((size_t)(g0 / {columns}) * {positions} + {{pos}}) * {channels * block}"
+    place += f" + (size_t)c * {block} + g0 % {columns} * {v}"
     body.append(f"for (int i = 0; i < {size}; i++) {{")
     body += [f"const vec d{j} = line[i * 3 + {j}];" for j in range(3)]
     body += [
-        f"*(__global vecu*)(U + {place.format(pos=f'(i * {size} + {j})')}) = {text};" for j, text in enumerate(_FILTER[m])
+        f"*(__global vecu*)(U + {place.format(pos=f'(i * {size} + {j})')}) = {text};"
+        for j, text in enumerate(_FILTER[m])
     ]
     body += ["}", "}"]
     u_size = k_blocks * positions * channels * block
@@ -351,7 +366,7 @@ def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
     lanes = 8 if columns == 2 or target.registers < 32 else 16
     if target.registers < 32:
         lanes = 4
-    channels, filters = ceil_div(p.channels, v) * v, blocks * v
+    channels = ceil_div(p.channels, v) * v
     out = []
     for m in (4, 2):
         high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
@@ -370,8 +385,8 @@ def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
 
 
 def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | None = None) -> Kernel:
-    """Partial sums `P`, float32[splits][(m + 2)^2][K blocks][C padded][columns * V], of the transformed weight gradient, from
-    blocked `X` and `dY`. `reduce_gradient` adds them and transforms back."""
+    """Partial sums `P`, float32[splits][(m + 2)^2][K blocks][C padded][columns * V], of the transformed weight
+    gradient, from blocked `X` and `dY`. `reduce_gradient` adds them and transforms back."""
     v = target.vector
     t = TapConvolution.forward(p)
     tiling = tiling or gradient_tilings(p, target)[0]
@@ -412,7 +427,8 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
             t.output,
             m,
             "dY",
-            f"*(vec*)(ds + {{pos}} * {d_stride} + ((cb / {columns} - kb0) * {group} + t) * {block} + cb % {columns} * {v})",
+            f"*(vec*)(ds + {{pos}} * {d_stride} + ((cb / {columns} - kb0) * {group} + t) * {block} + cb %"
+            f" {columns} * {v})",
         ),
         "}",
         "}",
