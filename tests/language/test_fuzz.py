@@ -6,7 +6,7 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 from test_expand import BLOCKS, TRAIN
 
 from flownet.language import check, expand, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 
 from flownet import initialisers
 from flownet.language import check, load

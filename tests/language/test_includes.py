@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 
 from flownet.language import check, load
 

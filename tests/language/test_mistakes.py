@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 
 from flownet.language import check
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 
 from flownet.language import check, load
 

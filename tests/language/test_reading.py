@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 
 from flownet.errors import FlownetError
 from flownet.language import check

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_registry import small_registry
+from tests.language.small_registry import small_registry
 from test_expand import BLOCKS, TRAIN
 
 from flownet.language import expand, load, schema

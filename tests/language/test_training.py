@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_registry import Adam, Cosine, Flip, Sgd, Shift, Toy, small_registry
+from tests.language.small_registry import Adam, Cosine, Flip, Sgd, Shift, Toy, small_registry
 
 from flownet.language import check, load
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kernel_layouts import filters, to_blocked
-from run_kernel import Runner
+from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels.direct import filter_shape
 from flownet.devices.opencl.kernels.epilogue import evaluate

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from run_kernel import Runner
+from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels import gpu
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
