@@ -146,3 +146,9 @@ def test_no_data_at_all_is_for_arrays_given_in_python() -> None:
 def test_a_file_with_mistakes_in_its_nodes_has_its_train_section_checked_too() -> None:
     _, found = check(NET.replace("units", "unit") + "train: {data: toi, loss: {cros_entropy: {}}, optimizer: sgd}\n", registry=small_registry())
     assert {d.code for d in found} == {"unknown-attribute", "unknown-dataset", "unknown-op"}
+
+
+def test_a_loss_with_inputs_by_name_hands_them_to_the_metrics_in_order() -> None:
+    found = section("train: {loss: {cross_entropy: {in: {target: label, logits: logits}}}, metrics: accuracy, optimizer: sgd}\n")
+    assert dict(found.graph.nodes["metrics/accuracy_1"].inputs) == {"x": "logits", "target": "label"}
+    assert str(found.graph.values["label"].type) == "int32[N]"

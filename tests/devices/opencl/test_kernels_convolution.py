@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_layouts import from_blocked, to_blocked
+from tests.devices.opencl.kernel_layouts import from_blocked, to_blocked
 from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels import gpu
-from flownet.devices.opencl.kernels.convolution import candidates
+from flownet.devices.opencl.kernels.convolution import candidates, transposed
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.target import Target
@@ -237,6 +237,22 @@ def test_local_memory_kernels(p, run):
     close(choice, run(choice.compute(), X=dy, W=w)["Y"].reshape(x.shape), dx, sx)
     choice = candidates(p, "weight_gradient", target)[0]
     close(choice, run(choice.gradient(), X=x, dY=dy)["dW"].reshape(w.shape), dw, sw)
+
+
+def test_a_transposed_convolution_scatters_its_image(run, target):
+    x = np.random.default_rng(0).standard_normal((2, 20, 5, 4)).astype(np.float32)
+    w = np.random.default_rng(1).standard_normal((20, 6, 3, 3)).astype(np.float32)
+    whole = np.zeros((2, 6, 12, 10))
+    for h in range(5):
+        for c in range(4):
+            whole[:, :, 2 * h : 2 * h + 3, 2 * c : 2 * c + 3] += np.einsum("nc,ckrs->nkrs", x[:, :, h, c], w)
+    expected = whole[
+        :, :, 1:11, 1:9
+    ]  # padding 1 takes a border away, output padding 1 gives a last row and column back
+    p = transposed(2, 20, 5, 4, 6, (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
+    choice = candidates(p, "input_gradient", target)[0]
+    out = run((choice.prepare(), choice.compute()), X=to_blocked(x, target.vector), W=w)["Y"]
+    np.testing.assert_allclose(from_blocked(out, (2, 6, 10, 8), target.vector), expected, atol=1e-4)
 
 
 def test_winograd_comes_first_where_it_was_measured_to_win():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_layouts import filters, to_blocked
+from tests.devices.opencl.kernel_layouts import filters, to_blocked
 from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels.direct import filter_shape
