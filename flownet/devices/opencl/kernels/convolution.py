@@ -23,13 +23,13 @@ from typing import Any
 
 from flownet.devices.opencl.kernels import depthwise, gpu, layout, winograd
 from flownet.devices.opencl.kernels import weight_gradient as direct_gradient
-from flownet.devices.opencl.kernels.direct import Tile, direct, filter_shape, tiles
+from flownet.devices.opencl.kernels.direct import direct, filter_shape, tiles
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, product
 from flownet.devices.opencl.target import Target
 
-__all__ = ["Choice", "Convolution", "candidates"]
+__all__ = ["Choice", "Convolution", "candidates", "transposed"]
 
 DIRECTIONS = ("forward", "input_gradient", "weight_gradient")
 
@@ -78,12 +78,12 @@ class Choice:
         return layout.reorder_filters(self.taps, self.shape.columns, self.target, size, transposed=transposed)
 
     def compute(self, epilogue: Epilogue = Epilogue(), prologue: Prologue | None = None) -> Kernel:
-        """The kernel from `X` and the prepared weights to the epilogue's outputs. Only the direct family takes a
-        prologue."""
+        """The kernel from `X` and the prepared weights to the epilogue's outputs. The families direct and winograd
+        take a prologue."""
         assert self.direction != "weight_gradient", "a weight gradient has `gradient()`"
-        assert prologue is None or self.family == "direct", "only direct convolution takes a prologue"
+        assert prologue is None or self.family in ("direct", "winograd"), "this family takes no prologue"
         if self.family == "winograd":
-            return winograd.winograd(self.taps, self.target, epilogue, self.shape)
+            return winograd.winograd(self.taps, self.target, epilogue, self.shape, prologue)
         if self.family == "depthwise":
             return depthwise.depthwise(self.taps, self.target, epilogue)
         if self.family == "gpu":
@@ -91,22 +91,47 @@ class Choice:
             return generate(self.problem, self.target, epilogue)
         return direct(self.taps, self.target, epilogue, self.shape, prologue)
 
-    def gradient(self, prologue: Prologue | None = None) -> Steps:
-        """Kernels from `X` and `dY` to plain `dW`, by way of partial sums `P`."""
+    def gradient(self, prologue: Prologue | None = None, dy_prologue: Prologue | None = None) -> Steps:
+        """Kernels from `X` and `dY` to plain `dW`, by way of partial sums `P`; a prologue for each of the two
+        images."""
         assert self.direction == "weight_gradient"
         p, target = self.problem, self.target
         if self.family == "winograd":
-            first = winograd.weight_gradient(p, target, self.shape)
+            first = winograd.weight_gradient(p, target, self.shape, prologue, dy_prologue)
             second = winograd.reduce_gradient(p, target, self.shape)
         elif self.family == "depthwise":
             first, second = depthwise.weight_gradient(p, target), depthwise.reduce_depthwise(p, target)
         elif self.family == "gpu":
             return Steps((gpu.weight_gradient(p, target),))
         else:
-            first = direct_gradient.weight_gradient(p, target, self.shape, prologue)
+            first = direct_gradient.weight_gradient(p, target, self.shape, prologue, dy_prologue)
             second = layout.reduce_filters(self.taps, self.shape.columns, self.shape.splits, target, _plain_size(p))
         scratch = next(a.size for a in first.arguments if a.name == "P")
         return Steps((first, second), {"P": scratch})
+
+
+def transposed(
+    batch: int,
+    channels: int,
+    height: int,
+    width: int,
+    filters: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
+    output_padding: tuple[int, int] = (0, 0),
+    dilation: tuple[int, int] = (1, 1),
+    groups: int = 1,
+) -> Convolution:
+    """The convolution whose "input_gradient" is the transposed convolution of an image [batch, channels, height, width]
+    with plain weights [channels][filters / groups][r][s].
+
+    Its "forward" is then the transposed convolution's input gradient; its "weight_gradient", with dy of the transposed
+    convolution as `X` and the image as `dY`, gives the gradient of those weights.
+    """
+    sizes = zip((height, width), kernel, stride, padding, output_padding, dilation, strict=True)
+    high, wide = ((size - 1) * s - sum(pad) + d * (k - 1) + more + 1 for size, k, s, pad, more, d in sizes)
+    return Convolution(batch, filters, high, wide, channels, kernel, stride, padding, dilation, groups)
 
 
 def _plain_size(p: Convolution) -> int:
@@ -122,8 +147,8 @@ def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
         return [Choice(p, direction, target, "depthwise", None, 0.0)]
     out = []
     if direction == "weight_gradient":
-        for i, tile in enumerate(direct_gradient.gradient_tiles(p, target)):
-            out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target) * (1.12 + 0.02 * i)))
+        for i, lanes in enumerate(direct_gradient.gradient_tiles(p, target)):
+            out.append(Choice(p, direction, target, "direct", lanes, _direct_cycles(p, target) * (1.12 + 0.02 * i)))
         if winograd.applies(TapConvolution.forward(p)):
             for tiling in winograd.gradient_tilings(p, target):
                 out.append(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue, evaluate
+from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue
 from flownet.devices.opencl.kernels.geometry import TapConvolution
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble
 from flownet.devices.opencl.target import Target
@@ -208,7 +208,7 @@ def direct(
     inputs = [Argument("X", "in", x_size), Argument("F", "in", k_blocks * c_blocks * n_taps * c_block * block)]
     rows = partial_rows(p, tile)
     pixels = f"{tile.lines}*{tile.pixels // tile.lines}" if tile.lines > 1 else str(tile.pixels)
-    prologue_arguments = prologue.arguments(ceil_div(channels, v) * v) if prologue else ()
+    prologue_arguments = prologue.arguments(ceil_div(channels, v) * v, x_size) if prologue else ()
     return Kernel(
         name=p.label,
         preamble=(preamble(target),),
@@ -314,8 +314,7 @@ def copy_patch(
     lines = [f"for (int d = 0; d < {planes}; d++) {{"]
     if prologue:
         assert not p.planar, "a prologue needs the blocked layout"
-        for name in prologue.operands:
-            lines.append(f"const vec v_{name} = *(__global const vecu*)({name} + {source} * {v});")
+        lines += prologue.load_operands(source, target)
     lines += [
         f"for (int r = 0; r < {patch_high}; r++) {{",
         f"float* q = patch + (d * {patch_high} + r) * {patch_wide * unit};",
@@ -328,8 +327,8 @@ def copy_patch(
         f" + {(left + skip) * unit};",
     ]
     if prologue:
-        lines.append(f"for (int w = 0; w < {count}; w++) {{ const vec v_x = {element[0]};")
-        lines += evaluate("result", prologue.expression, {"x", *prologue.operands}, set(), target)
+        lines.append(f"for (int w = 0; w < {count}; w++) {{")
+        lines += prologue.apply("result", element[0], f"(x - X) + w * {v}", target)
         lines.append(f"{element[1]} = v_result; }}")
     else:
         lines.append(f"for (int w = 0; w < {count}; w++) {element[1]} = {element[0]};")

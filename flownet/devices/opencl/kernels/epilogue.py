@@ -16,7 +16,7 @@ are floats (`0.0f`); a scalar meets a vector in arithmetic and comparisons, but 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flownet.devices.opencl.kernels.kernel import Argument
 from flownet.devices.opencl.target import Target
@@ -141,15 +141,30 @@ def _load(variable: str, pointer: str, count: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Prologue:
-    """What is done to an input while it is copied in: `expression` over `x` and per-channel vectors (a batch norm's
-    scale and shift, then an activation). Padding is added after it, so it is zero whatever the expression makes of
-    zero."""
+    """What is done to an image while it is read: `expression` over `x`, vectors per channel (`operands`: a batch norm's
+    scale and shift) and images of the same shape and layout (`images`: what a batch norm's gradient takes beside dy).
+    Padding is added after it, so it is zero whatever the expression makes of zero. Channels past the last are padded in
+    the operands' buffers too, to whole vectors."""
 
     expression: str = "x"
-    operands: tuple[str, ...] = field(default=())
+    operands: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
-    def arguments(self, channels: int) -> tuple[Argument, ...]:
-        return tuple(Argument(name, "in", channels) for name in self.operands)
+    def arguments(self, channels: int, size: int) -> tuple[Argument, ...]:
+        """The kernel arguments that this adds: `channels` padded to whole vectors, `size` floats an image."""
+        vectors = [Argument(name, "in", channels) for name in self.operands]
+        return (*vectors, *(Argument(name, "in", size) for name in self.images))
+
+    def load_operands(self, block: str, target: Target) -> list[str]:
+        """C that loads the per-channel vectors of channel block `block`."""
+        v = target.vector
+        return [f"const vec v_{name} = *(__global const vecu*)({name} + ({block}) * {v});" for name in self.operands]
+
+    def apply(self, result: str, x: str, offset: str, target: Target) -> list[str]:
+        """C that declares `v_<result>` for the vector `x`, which stands at `offset` in its buffer."""
+        lines = ["const vec v_x = " + x + ";"]
+        lines += [f"const vec v_{name} = *(__global const vecu*)({name} + {offset});" for name in self.images]
+        return lines + evaluate(result, self.expression, {"x", *self.operands, *self.images}, set(), target)
 
 
 _CALL = re.compile(r"\b(?!vec\b|ivec\b|if\b|float\b|int\b)[a-zA-Z_]\w*\s*\(")

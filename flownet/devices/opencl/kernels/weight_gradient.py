@@ -79,7 +79,11 @@ def gradient_tiles(p: Convolution, target: Target) -> list[GradientTile]:
 
 
 def weight_gradient(
-    p: Convolution, target: Target, tile: GradientTile | None = None, prologue: Prologue | None = None
+    p: Convolution,
+    target: Target,
+    tile: GradientTile | None = None,
+    prologue: Prologue | None = None,
+    dy_prologue: Prologue | None = None,
 ) -> Kernel:
     """Partial sums `P` from `X` (blocked or planar) and `dY` (blocked)."""
     v = target.vector
@@ -117,6 +121,18 @@ def weight_gradient(
         f"__global const float* const dy = dY + ((size_t)n * {k_vectors} + kb * {columns}) * {image} +"
         f" (size_t)i0 * {wide * v};"
     )
+    dy_step, dy_space = image, "__global const"
+    if dy_prologue:
+        dy_step, dy_space = tile.rows * wide * v, "const"
+        body.append(f"float ds[{columns * dy_step}] __attribute__((aligned(64)));")
+        body.append(f"for (int c = 0; c < {columns}; c++) {{")
+        body += dy_prologue.load_operands(f"kb * {columns} + c", target)
+        body += [
+            f"for (int j = 0; j < rows * {wide}; j++) {{",
+            f"__global const float* y = dy + c * {image} + j * {v};",
+        ]
+        body += dy_prologue.apply("result", "*(__global const vecu*)y", "(y - dY)", target)
+        body.append(f"*(vec*)(ds + c * {dy_step} + j * {v}) = v_result; }} }}")
     out = f"P + (((size_t)g0 * {k_blocks} + kb) * {c_blocks * n_taps * c_block * block})"
     each = range(columns)
     if p.planar:
@@ -151,10 +167,10 @@ def weight_gradient(
     body += [
         "for (int i = 0; i < rows; i++) {",
         f"const float* a = a0 + i * {sh * line};",
-        f"__global const float* b = dy + i * {wide * v};",
+        f"{dy_space} float* b = {'ds' if dy_prologue else 'dy'} + i * {wide * v};",
         f"__attribute__((opencl_unroll_hint(2))) for (int j = 0; j < {wide}; j++) {{",
     ]
-    body += [f"const vec b{c} = *(__global const vecu*)(b + {c * image});" for c in each]
+    body += [f"const vec b{c} = *({dy_space} vecu*)(b + {c * dy_step});" for c in each]
     for i, (offset, _) in enumerate(lanes):
         body.append(f"{{ const float s = a[{offset}];")
         body += [f"c{i}_{c} = s * b{c} + c{i}_{c};" for c in each]
@@ -167,7 +183,8 @@ def weight_gradient(
     arguments = [
         Argument("X", "in", x_size),
         Argument("dY", "in", p.batch * k_vectors * image),
-        *(prologue.arguments(ceil_div(p.channels, v) * v) if prologue else ()),
+        *(dy_prologue.arguments(k_vectors * v, p.batch * k_vectors * image) if dy_prologue else ()),
+        *(prologue.arguments(ceil_div(p.channels, v) * v, x_size) if prologue else ()),
         Argument("P", "out", tile.splits * k_blocks * c_blocks * n_taps * c_block * block),
     ]
     return Kernel(

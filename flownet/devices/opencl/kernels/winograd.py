@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flownet.devices.opencl.kernels.epilogue import Epilogue
+from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble
 from flownet.devices.opencl.target import Target
@@ -147,7 +147,13 @@ def _line(outputs: list[str], prefix: str) -> list[str]:
 
 
 def _load_lines(
-    m: int, kind: dict[int, list[str]], target: Target, image: tuple[int, int, int], size: int, x: str
+    m: int,
+    kind: dict[int, list[str]],
+    target: Target,
+    image: tuple[int, int, int],
+    size: int,
+    x: str,
+    prologue: Prologue | None,
 ) -> list[str]:
     """C that transforms the tile of `size` x `size` pixels at (y0, x0) of channel block `cb` of image n of buffer `x`,
     into `line[i * size + j]`: columns first, elements outside the image as zero."""
@@ -161,20 +167,31 @@ def _load_lines(
         f" {{ for (int i = 0; i < {m + 2}; i++) line[i * {size} + j] = 0; continue; }}",
         f"__global const float* p = {x} + ({pointer});",
     ]
-    lines += [
-        f"const vec d{i} = y0 + {i} >= 0 && y0 + {i} < {high} ? *(__global const vecu*)(p + {i * wide * v}) :"
-        f" (vec)(0.0f);"
-        for i in range(size)
-    ]
+    for i in range(size):
+        load = f"*(__global const vecu*)(p + {i * wide * v})"
+        inside = f"y0 + {i} >= 0 && y0 + {i} < {high}"
+        if prologue is None:
+            lines.append(f"const vec d{i} = {inside} ? {load} : (vec)(0.0f);")
+        else:
+            lines.append(f"vec d{i} = 0; if ({inside}) {{")
+            lines += [*prologue.apply("result", load, f"(p - {x}) + {i * wide * v}", target), f"d{i} = v_result; }}"]
     lines += [f"line[{i * size} + j] = {text};" for i, text in enumerate(kind[m])]
     return [*lines, "}"]
 
 
 def _transform_tile(
-    m: int, kind: dict[int, list[str]], target: Target, image: tuple[int, int, int], size: int, x: str, store: str
+    m: int,
+    kind: dict[int, list[str]],
+    target: Target,
+    image: tuple[int, int, int],
+    size: int,
+    x: str,
+    store: str,
+    prologue: Prologue | None,
 ) -> list[str]:
     """Both passes; `store` is a format with {pos}."""
-    lines = _load_lines(m, kind, target, image, size, x)
+    lines = prologue.load_operands("cb", target) if prologue else []
+    lines += _load_lines(m, kind, target, image, size, x, prologue)
     lines.append(f"for (int i = 0; i < {m + 2}; i++) {{")
     lines += [f"const vec d{j} = line[i * {size} + {j}];" for j in range(size)]
     lines += [store.format(pos=f"(i * {m + 2} + {j})") + f" = {text};" for j, text in enumerate(kind[m])]
@@ -190,7 +207,11 @@ def _locate(p: TapConvolution, m: int, total: int, tile: str) -> list[str]:
 
 
 def winograd(
-    p: TapConvolution, target: Target, epilogue: Epilogue = Epilogue(), tiling: Tiling | None = None
+    p: TapConvolution,
+    target: Target,
+    epilogue: Epilogue = Epilogue(),
+    tiling: Tiling | None = None,
+    prologue: Prologue | None = None,
 ) -> Kernel:
     """`Y = epilogue(X * w)` with U of `filter_transform`: X, Y blocked. One row of partial sums a work-group of
     tiles."""
@@ -210,6 +231,7 @@ def winograd(
 
     # one vector more than needed: a stride of 4 KiB would put every position into the same few lines of the first cache
     x_stride, m_stride = channels * group + v, group * block + v
+    x_store = f"*(vec*)(xs + {{pos}} * {x_stride} + (cb * {group} + t) * {v})"
     body = [
         f"float xs[{positions * x_stride}] __attribute__((aligned(64)));",
         f"float ms[{positions * m_stride}] __attribute__((aligned(64)));",
@@ -219,9 +241,7 @@ def winograd(
         *_locate(p, m, total, "first + t"),
         f"const int y0 = ty * {m} + {top}, x0 = tx * {m} + {left};",
         f"for (int cb = 0; cb < {c_blocks}; cb++) {{",
-        *_transform_tile(
-            m, _INPUT, target, p.input, size, "X", f"*(vec*)(xs + {{pos}} * {x_stride} + (cb * {group} + t) * {v})"
-        ),
+        *_transform_tile(m, _INPUT, target, p.input, size, "X", x_store, prologue),
         "}",
         "}",
     ]
@@ -283,11 +303,12 @@ def winograd(
     x_size = p.batch * channels * in_high * in_wide
     y_size = p.batch * k_vectors * v * out_high * out_wide
     inputs = (Argument("X", "in", x_size), Argument("U", "in", k_blocks * positions * channels * block))
+    extra = prologue.arguments(channels, x_size) if prologue else ()
     return Kernel(
         name=p.label + f"_winograd{m}",
         preamble=(preamble(target),),
         body=tuple(body),
-        arguments=(*inputs, *epilogue.arguments(y_size, filters, groups, k_vectors * v)),
+        arguments=(*inputs, *extra, *epilogue.arguments(y_size, filters, groups, k_vectors * v)),
         grid=(groups, ceil_div(k_blocks, tiling.blocks), 1),
         flops=p.flops,
         bytes=p.bytes,
@@ -384,7 +405,13 @@ def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
     return out
 
 
-def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | None = None) -> Kernel:
+def weight_gradient(
+    p: Convolution,
+    target: Target,
+    tiling: GradientTiling | None = None,
+    prologue: Prologue | None = None,
+    dy_prologue: Prologue | None = None,
+) -> Kernel:
     """Partial sums `P`, float32[splits][(m + 2)^2][K blocks][C padded][columns * V], of the transformed weight
     gradient, from blocked `X` and `dY`. `reduce_gradient` adds them and transforms back."""
     v = target.vector
@@ -400,6 +427,7 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
     share = tiling.blocks
     x_stride, d_stride = c_blocks * group * v + v, share * columns * group * v + v
     parts = positions * k_blocks * channels * block
+    x_store = f"*(vec*)(xs + {{pos}} * {x_stride} + (cb * {group} + t) * {v})"
     body = [
         f"float xs[{positions * x_stride}] __attribute__((aligned(64)));",
         f"float ds[{positions * d_stride}] __attribute__((aligned(64)));",
@@ -413,9 +441,7 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
         "{",
         f"const int y0 = ty * {m} + {top}, x0 = tx * {m} + {left};",
         f"for (int cb = 0; cb < {c_blocks}; cb++) {{",
-        *_transform_tile(
-            m, _INPUT, target, t.input, size, "X", f"*(vec*)(xs + {{pos}} * {x_stride} + (cb * {group} + t) * {v})"
-        ),
+        *_transform_tile(m, _INPUT, target, t.input, size, "X", x_store, prologue),
         "}",
         "}",
         f"const int y0 = ty * {m}, x0 = tx * {m};",
@@ -429,6 +455,7 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
             "dY",
             f"*(vec*)(ds + {{pos}} * {d_stride} + ((cb / {columns} - kb0) * {group} + t) * {block} + cb %"
             f" {columns} * {v})",
+            dy_prologue,
         ),
         "}",
         "}",
@@ -454,13 +481,17 @@ def weight_gradient(p: Convolution, target: Target, tiling: GradientTiling | Non
     body += [f"a += {v}; b += {block};", "}"]
     body += [f"*(__global vecu*)(q + {i * block + c * v}) = c{i}_{c};" for i, c in each]
     body += ["}", "}"]
+    x_size = p.batch * channels * p.height * p.width
+    dy_size = p.batch * k_vectors * v * p.output[0] * p.output[1]
     return Kernel(
         name=p.label("conv2d_dw") + f"_winograd{m}",
         preamble=(preamble(target),),
         body=tuple(body),
         arguments=(
-            Argument("X", "in", p.batch * channels * p.height * p.width),
-            Argument("dY", "in", p.batch * k_vectors * v * p.output[0] * p.output[1]),
+            Argument("X", "in", x_size),
+            Argument("dY", "in", dy_size),
+            *(prologue.arguments(channels, x_size) if prologue else ()),
+            *(dy_prologue.arguments(k_vectors * v, dy_size) if dy_prologue else ()),
             Argument("P", "out", tiling.splits * parts),
         ),
         grid=(tiling.splits, ceil_div(k_blocks, share), 1),
