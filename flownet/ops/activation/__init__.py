@@ -1,0 +1,1 @@
+"""Activations: nonlinear functions of one input, most of them elementwise."""

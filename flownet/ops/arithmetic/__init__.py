@@ -1,0 +1,1 @@
+"""Arithmetic at every element, under NumPy's broadcasting."""
