@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from typing import Any
 
 from flownet import initialisers
 from flownet.hookspecs import hookimpl
@@ -44,3 +45,10 @@ def flownet_augmentations() -> Iterable[type]:
     from flownet.data import builtin_augmentations
 
     return builtin_augmentations().values()
+
+
+@hookimpl
+def flownet_commands() -> Iterable[Any]:
+    from flownet.cli.commands import builtin_commands
+
+    return builtin_commands()
