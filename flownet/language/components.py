@@ -168,7 +168,7 @@ class Components:
         for name, field in known.items():
             if is_required(field) and name not in pairs:
                 failed = True
-                if any(key not in known and near_names(key, [name]) for key in pairs):
+                if any(key not in known and key not in skip and near_names(key, [name]) for key in pairs):
                     continue  # misspelt, which has been said
                 self.report.error(
                     f"missing-{noun}", f"{what} needs the {noun} `{name}`", at,

@@ -526,9 +526,8 @@ class Expansion:
                 failed = True
             elif default is None:
                 failed = True
-                if options is not None and any(
-                    key not in block.args and near_names(key, [name]) for key in options.pairs
-                ):
+                unknown = [key for key in (options.pairs if options else ()) if key not in (*block.args, *RESERVED)]
+                if any(near_names(key, [name]) for key in unknown):
                     continue  # misspelt, which has been said
                 self.report.error(
                     "missing-argument",

@@ -12,7 +12,7 @@ from flownet.graph import Graph, Value
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import TrainSection
-from flownet.language.expansion import Expansion, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target
+from flownet.language.expansion import FIRST, Expansion, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target
 from flownet.language.expressions import resolve
 from flownet.language.objective import WeightedSum
 from flownet.language.report import Report
@@ -431,7 +431,7 @@ class _Training:
         tree = self.tree.get("metrics")
         if tree is None or (isinstance(tree, Scalar) and (tree.value is None or tree.failed)):
             return []
-        default = losses[0][1].inputs if losses else None
+        default = _in_order(losses[0][1]) if losses else None
         items: list[tuple[str | None, Tree]]
         if isinstance(tree, Sequence):
             items = [(None, item) for item in tree.items]
@@ -471,7 +471,7 @@ class _Training:
         guessed = False
         batch = _batch_dim(self.graph)
         for node in nodes:
-            for _, target, at in node.inputs:
+            for _, target, at in _given(node):
                 source = self.expansion.resolve(target)
                 if not isinstance(source, GraphInput) or source.name in self.graph.values:
                     continue
@@ -504,7 +504,7 @@ class _Training:
         types: dict[str, TensorType] = {}
         unknown = None
         names = node.op.signature_inputs
-        for position, (argument, target, _) in enumerate(node.inputs):
+        for position, (argument, target, _) in enumerate(_given(node)):
             key = argument or (names[position] if position < len(names) else "")
             source = self.expansion.resolve(target)
             if isinstance(source, GraphInput) and source.name == name:
@@ -555,6 +555,19 @@ class _Training:
         for number, (weight, value) in enumerate(values[1:], 1):
             total = self.assembly.builder.add(WeightedSum(1.0, weight), total, value, name=f"loss/sum_{number}")
         return total.name
+
+
+def _given(node: FlatNode) -> list[tuple[str | None, Target | None, Tree]]:
+    """The inputs that `in` names: a loss and a metric have no node above them."""
+    return [entry for entry in node.inputs if entry[0] != FIRST]
+
+
+def _in_order(loss: FlatNode) -> list[tuple[str | None, Target | None, Tree]]:
+    """The inputs of a loss, by position, whichever way they were written: what its metrics take unless they say `in`."""
+    names = loss.op.signature_inputs
+    order = {name: position for position, name in enumerate(names)}
+    entries = [(order.get(argument, 0) if argument else i, entry) for i, (argument, *entry) in enumerate(_given(loss))]
+    return [(None, target, at) for _, (target, at) in sorted(entries, key=lambda entry: entry[0])]
 
 
 def _is_number(value: Any) -> bool:

@@ -272,3 +272,8 @@ def test_a_chain_of_ten_thousand_forward_references_and_repeats() -> None:
     assert len(read(text).graph.nodes) == 3001
     assert len(read(X + "nodes:\n  - relu: {repeat: 10000}\n").graph.nodes) == 10_000
     assert not read(X + "nodes:\n" + "  - relu: {repeat: 0}\n" * 3000 + "  - relu\n").warnings
+
+
+def test_a_reserved_key_that_looks_like_a_missing_attribute_hides_nothing() -> None:
+    _, (diagnostic,) = check(X + "nodes:\n  - dense: {init: he_normal}\n", registry=small_registry())
+    assert diagnostic.code == "missing-attribute"
