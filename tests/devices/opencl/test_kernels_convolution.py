@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.devices.opencl.kernel_layouts import from_blocked, to_blocked
-from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels import gpu
 from flownet.devices.opencl.kernels.convolution import candidates, transposed
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.target import Target
+from tests.devices.opencl.kernel_layouts import from_blocked, to_blocked
+from tests.devices.opencl.run_kernel import Runner
 
 pytestmark = pytest.mark.opencl
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.devices.opencl.kernel_layouts import filters, to_blocked
-from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels.direct import filter_shape
 from flownet.devices.opencl.kernels.epilogue import evaluate
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.kernels.layout import block_image, reorder_filters, unblock_image
 from flownet.devices.opencl.target import Target
+from tests.devices.opencl.kernel_layouts import filters, to_blocked
+from tests.devices.opencl.run_kernel import Runner
 
 pytestmark = pytest.mark.opencl
 

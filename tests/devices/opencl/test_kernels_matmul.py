@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.devices.opencl.run_kernel import Runner
 
 from flownet.devices.opencl.kernels import gpu
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
@@ -14,6 +13,7 @@ from flownet.devices.opencl.kernels.kernel import Argument
 from flownet.devices.opencl.kernels.matmul import Matmul, candidates, matmul, pack, reduce_splits
 from flownet.devices.opencl.kernels.persistent import Call, counters, persistent
 from flownet.devices.opencl.target import Target
+from tests.devices.opencl.run_kernel import Runner
 
 pytestmark = pytest.mark.opencl
 

@@ -159,9 +159,9 @@ def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
         for i, tile in enumerate(tiles(taps, target)):
             out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target) * (1 + 0.02 * i)))
         if winograd.applies(taps):
-            for tiling in winograd.tilings(taps, target):
-                cycles = _winograd_cycles(p, tiling.m, target, tiling)
-                out.append(Choice(p, direction, target, "winograd", tiling, cycles))
+            for wide in winograd.tilings(taps, target):
+                cycles = _winograd_cycles(p, wide.m, target, wide)
+                out.append(Choice(p, direction, target, "winograd", wide, cycles))
     return sorted(out, key=lambda choice: choice.cycles)
 
 
@@ -176,7 +176,7 @@ def _direct_cycles(p: Convolution, target: Target) -> float:
 
 def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Tiling | None = None) -> float:
     """The product at each position, 200 (m = 4) or 130 (m = 2) cycles to transform a tile of V channels in or out, and
-    the reading of transformed weights that do not stay in the second cache, at 4.5 bytes a cycle."""
+    the reading of transformed weights that do not stay in the second cache."""
     v = target.vector
     high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
     count = p.batch * high * wide
@@ -186,6 +186,7 @@ def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Ti
     parts = 1 if tiling is None else ceil_div(k_blocks, tiling.columns * tiling.blocks)
     transforms = count * (c_blocks * parts + k_blocks) * (200 if m == 4 else 130)
     group = 16 if tiling is None else tiling.tiles * tiling.subtiles
-    streamed = ceil_div(count, group) * weights / 4.5 if weights > target.l2 // 2 else 0
+    rate = 8 if weights < 16 << 20 else 4.5  # bytes a cycle: from the last cache, or from memory
+    streamed = ceil_div(count, group) * weights / rate if weights > target.l2 // 2 else 0
     narrow = 1.0 if tiling is None or tiling.columns > 1 or c_blocks * k_blocks == 1 else 1.05
     return max(products + transforms, streamed) * narrow
