@@ -11,6 +11,9 @@ A plugin is a module or an object with functions of these names, marked with `@f
 Packages name it in the entry-point group `flownet`; single files are loaded by `--plugin-dir` or by `plugins:` in a graph
 file. A plugin may state the version of this API that it was written for (`flownet_api = 1` in the module); one that
 is not supported is refused with a message that says what to install.
+
+The hooks that bring things are called once, when a registry is made, without arguments; import what is heavy inside them.
+The hooks of training are told what happens: a plugin implements those that it needs, with those arguments that it needs.
 """
 
 from __future__ import annotations
@@ -20,10 +23,15 @@ from typing import Any
 
 import pluggy
 
-__all__ = ["API_VERSION", "PROJECT", "hookimpl", "hookspec"]
+__all__ = ["API_VERSION", "OLDEST_API", "PROJECT", "hookimpl", "hookspec"]
 
 PROJECT = "flownet"
+
 API_VERSION = 1
+"""Raised when a hook changes its meaning or goes; a new hook leaves it as it is."""
+
+OLDEST_API = 1
+"""The oldest version that this flownet still understands."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.choose import choose_device
+from flownet.devices.device import Device
 from flownet.errors import FlownetError, near_names
 from flownet.executor import Session
 from flownet.executor.session import Plan, sizes_of
@@ -22,6 +23,8 @@ from flownet.language import Document, load as load_document
 from flownet.passes.differentiate import differentiate
 from flownet.passes.expand_composites import expand_composites
 from flownet.passes.specialise_inference import specialise_inference
+from flownet.passes.pipeline import Pass, insert_passes
+from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
 from flownet.training.checkpoint import read_tensors, write_tensors
 from flownet.training.run import Result, Run, graph_hash, network_state, new_folder
@@ -96,7 +99,9 @@ class Network:
     def bind(self, weights: Mapping[str, Any] | Path | str) -> Network:
         """Take weights from a mapping or a safetensors file. Raises FlownetError (`weights-mismatch`), changing nothing."""
         if not isinstance(weights, Mapping):
-            weights = read_tensors(weights).tensors
+            saved = read_tensors(weights)
+            check_record(saved.metadata.get("plugins", {}), self.registry, f"`{weights}`")
+            weights = saved.tensors
         own = set(self.weights)
         given = {name: np.asarray(array) for name, array in weights.items() if name in own or not _optimizer_state(name)}
         if missing := sorted(own - set(given)):
@@ -111,7 +116,7 @@ class Network:
 
     def save(self, path: Path | str) -> None:
         """Write the weights as a safetensors file, atomically."""
-        write_tensors(Path(path), self.weights, {"graph": graph_hash(self.graph), **saved_with(self.registry, self.graph)})
+        write_tensors(Path(path), self.weights, {"graph": graph_hash(self.graph), **saved_with(self.registry, self.document)})
 
     # -- inside ------------------------------------------------------------------------------------------------------------
 
@@ -184,7 +189,8 @@ def compile(
         seed = document.train.seed if document.train else 0
     elif document.train:
         document = replace(document, train=replace(document.train, seed=seed))
-    session = Session(choose_device(device, registry), seed=seed, without=without, check=check)
+    chosen = choose_device(device, registry)
+    session = Session(chosen, seed=seed, without=without, check=check, passes=pipeline_of(chosen, registry))
     network = Network(document, session, registry)
     return network.bind(weights) if weights is not None else network
 
@@ -221,21 +227,26 @@ def train(
         network.session,
         document.train.data.open(data_root),
         Path(folder) if folder is not None else new_folder(Path("runs"), document.graph.name),
-        text=expand(document),
+        text=expand(replace(document, plugins=requirements(network.registry, document))),
         checkpoint_every=checkpoint_every,
-        hooks=network.registry.manager.hook,
+        hooks=network.registry.hooks,
         callback=callback,
-        metadata=saved_with(network.registry, document.graph),
+        metadata=saved_with(network.registry, document),
     )
     if resume:
         run.resume()
     return run.train()
 
 
-def saved_with(registry: Registry, graph: Graph) -> dict[str, Any]:
-    """What a saved model needs besides flownet: plugin -> version, for the plugins whose ops it uses."""
-    owners = {registry.owner("op", node.op.name) for node in graph.nodes.values() if registry.find("op", node.op.name)}
-    return {"plugins": {name: registry.plugins[name].version for name in sorted(owners)}}
+def saved_with(registry: Registry, document: Document) -> dict[str, Any]:
+    """What a saved model needs: plugin -> version, for the plugins that anything in it comes from."""
+    return {"plugins": plugins_needed(registry, document)}
+
+
+def pipeline_of(device: Device, registry: Registry) -> tuple[Pass, ...]:
+    """The passes that graphs go through on a device: its own, and those of plugins behind the ones that they name."""
+    elsewhere = {step.name for _, other in registry.items("device") for step in getattr(other, "passes", ())}
+    return insert_passes(device.passes, [step for _, step in registry.items("pass")], elsewhere)
 
 
 def _optimizer_state(name: str) -> bool:

@@ -1,7 +1,13 @@
 """The plugin manager: which names there are, who brought them, and what went wrong on the way.
 
-A `Registry` is made, never global: tests and embedders make their own. One broken plugin is reported and left out, and the
-rest go on working; two plugins that claim one name are an error that names both; registering the same thing twice is none.
+A `Registry` is made, never global: tests and embedders make their own. The rules:
+
+- A plugin comes in whole or not at all. One that is broken (it fails to import, its hook is misspelt, it is written for
+  another version of the API, it brings what is no op) is reported in `plugins`, and the rest go on working.
+- Two plugins that claim one name: the second is left out, and the name belongs to nobody until one of them is gone, since
+  the order in which packages are found must not decide what a model computes. A built-in keeps its name.
+- The same thing registered twice (an editable install beside `--plugin-dir`) is no conflict.
+- A plugin that fails while it listens to training is muted for the rest of the process, with a warning; training goes on.
 """
 
 from __future__ import annotations
@@ -9,9 +15,11 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -21,8 +29,10 @@ import pluggy
 
 from flownet import hookspecs
 from flownet.errors import Diagnostic, FlownetError, near_names
+from flownet.initialisers import Initialiser
+from flownet.op import Op
 
-__all__ = ["KINDS", "Plugin", "Registry", "default_registry"]
+__all__ = ["BUILTIN", "KINDS", "Listeners", "Plugin", "Registry", "default_registry"]
 
 # kind -> the hook that brings things of that kind
 KINDS = {
@@ -39,19 +49,42 @@ KINDS = {
     "command": "flownet_commands",
 }
 
+BUILTIN = "flownet"
+"""The name of the plugin that flownet itself is."""
+
 # The built-ins register like anybody's plugin; a name is imported only when a registry is made.
-_BUILTIN = ("flownet.builtin",)
+_BUILTIN_MODULES = ("flownet.builtin",)
+
+_HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("flownet_"))
 
 
 @dataclass
 class Plugin:
-    """One plugin as `flownet plugins` lists it: its name and version, what it brings, and why it is not working."""
+    """One plugin as `flownet plugins` lists it.
+
+    version: of the package that it came in; empty for a single file
+    origin:  the module or the file
+    digest:  of a single file's text, in hexadecimal: its version, as it were
+    brings:  kind -> names
+    listens: the hooks of training that it is told of
+    problem: why it is not working
+    """
 
     name: str
     version: str = ""
     origin: str = ""
+    digest: str = ""
     brings: dict[str, list[str]] = field(default_factory=dict)
+    listens: list[str] = field(default_factory=list)
     problem: Diagnostic | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values, for `flownet plugins --json`."""
+        problem = None if self.problem is None else {"code": self.problem.code, "message": self.problem.message, "help": self.problem.help}
+        return {
+            "name": self.name, "version": self.version, "origin": self.origin,
+            "brings": {kind: list(names) for kind, names in self.brings.items()}, "listens": list(self.listens), "problem": problem,
+        }  # fmt: skip
 
 
 class Registry:
@@ -61,11 +94,13 @@ class Registry:
         self.manager = pluggy.PluginManager(hookspecs.PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.plugins: dict[str, Plugin] = {}
+        self.hooks = Listeners(self)
         self._things: dict[str, dict[str, tuple[Any, str]]] = {kind: {} for kind in KINDS}
-        for module in _BUILTIN:
-            self.register(importlib.import_module(module), "flownet", importlib.metadata.version("flownet"))
+        self._contested: dict[tuple[str, str], list[str]] = {}
+        for module in _BUILTIN_MODULES:
+            self.register(importlib.import_module(module), BUILTIN, importlib.metadata.version("flownet"))
         if entry_points:
-            for point in importlib.metadata.entry_points(group=hookspecs.PROJECT):
+            for point in sorted(importlib.metadata.entry_points(group=hookspecs.PROJECT), key=_distribution):
                 self._register_entry_point(point)
 
     # -- looking things up -----------------------------------------------------------------------------------------------
@@ -78,6 +113,9 @@ class Registry:
         return ((name, self._things[kind][name][0]) for name in self.names(kind))
 
     def find(self, kind: str, name: str) -> Any | None:
+        """The thing of that name, or None. Raises FlownetError (`plugin-conflict`) for a name that two plugins claim."""
+        if (kind, name) in self._contested:
+            raise FlownetError(_conflict(kind, name, self._contested[kind, name]))
         found = self._things[kind].get(name)
         return found[0] if found else None
 
@@ -86,11 +124,10 @@ class Registry:
         found = self.find(kind, name)
         if found is None:
             known = self.names(kind)
-            broken = [plugin.name for plugin in self.plugins.values() if plugin.problem]
-            notes = [f"the plugin `{b}` could not be loaded: see `flownet plugins`" for b in broken]
+            notes = [f"the plugin `{broken.name}` could not be loaded: see `flownet plugins`" for broken in self.broken]
             raise FlownetError.of(
                 f"unknown-{kind}", f"there is no {kind} `{name}`", *notes,
-                help=near_names(name, known) or f"known: {', '.join(known)}",
+                help=near_names(name, known) or (f"known: {', '.join(known)}" if known else f"no plugin brings a {kind}"),
             )  # fmt: skip
         return found
 
@@ -98,103 +135,261 @@ class Registry:
         """The name of the plugin that brought it."""
         return self._things[kind][name][1]
 
+    @property
+    def broken(self) -> list[Plugin]:
+        """The plugins that do not work, each with its `problem`."""
+        return [plugin for plugin in self.plugins.values() if plugin.problem is not None]
+
     # -- registering -----------------------------------------------------------------------------------------------------
 
-    def register(self, module: Any, name: str, version: str = "", origin: str = "") -> Plugin:
-        """Take in one plugin, whole or not at all. Raises FlownetError for what makes it unusable."""
-        plugin = Plugin(name, version, origin or getattr(module, "__name__", str(module)))
-        if any(known is module for _, known in self.manager.list_name_plugin()):
-            return next(p for p in self.plugins.values() if p.origin == plugin.origin)
-        self._check_api(module, name)
+    def register(self, module: Any, name: str, version: str = "", origin: str = "", digest: str = "") -> Plugin:
+        """Take in one plugin, whole or not at all. Raises FlownetError for what makes it unusable.
+
+        `plugin-api`, `bad-hook`, `bad-contribution`, `plugin-conflict`; and what the plugin's own hooks raise.
+        """
+        if (known := self.manager.get_name(module)) is not None:
+            return self.plugins[known]
+        plugin = Plugin(name, version, origin or getattr(module, "__name__", str(module)), digest)
+        if name in self.plugins and self.plugins[name].problem is None:
+            twin = self.plugins[name]
+            if digest and digest == twin.digest:
+                return twin
+            plugin.name = f"{name} ({plugin.origin})"  # two files of one name in different folders
+        self._check_api(module, plugin.name)
+        _check_hooks(module, plugin.name)
         try:
-            self.manager.register(module, name)
-            self.manager.check_pending()
+            self.manager.register(module, plugin.name)
         except (pluggy.PluginValidationError, ValueError) as error:
             self._forget(module)
-            hooks = [hook for hook in dir(hookspecs) if hook.startswith("flownet_")]
-            bad = next((attr for attr in dir(module) if attr.startswith("flownet_") and attr not in (*hooks, "flownet_api")), "")
-            raise FlownetError.of(
-                "bad-hook", f"plugin `{name}`: {str(error).splitlines()[0]}",
-                help=near_names(bad, hooks) if bad else "the hooks are documented in `flownet.hookspecs`",
-            ) from None  # fmt: skip
+            raise _bad_hook(plugin.name, str(error).splitlines()[-1].strip()) from None
         try:
-            gathered = {kind: dict(self._gather(module, kind, hook)) for kind, hook in KINDS.items()}
-            for kind, things in gathered.items():
-                for thing_name, thing in things.items():
-                    self._check_conflict(kind, thing_name, thing, name)
+            gathered = {kind: dict(_gather(module, plugin.name, kind, hook)) for kind, hook in KINDS.items()}
+            conflicts = [
+                (kind, thing_name, other)
+                for kind, things in gathered.items()
+                for thing_name, thing in things.items()
+                if (other := self._claimed_by(kind, thing_name, thing))
+            ]
+            if conflicts:
+                self._contest(plugin.name, conflicts)
         except BaseException:
             self._forget(module)
             raise
         for kind, things in gathered.items():
             for thing_name, thing in things.items():
-                self._things[kind].setdefault(thing_name, (thing, name))
+                self._things[kind].setdefault(thing_name, (thing, plugin.name))
             if things:
                 plugin.brings[kind] = sorted(things)
-        self.plugins[name] = plugin
+        plugin.listens = [hook for hook in _HOOKS if hook not in KINDS.values() and hasattr(module, hook)]
+        self.plugins[plugin.name] = plugin
         return plugin
 
     def load_directory(self, folder: Path | str) -> list[Plugin]:
-        """Take in every `*.py` of a folder as a plugin of its own. One that is broken is reported in `plugins`."""
+        """Take in every `*.py` of a folder as a plugin of its own. One that is broken is reported in `plugins`.
+
+        Raises FlownetError (`no-plugin-dir`).
+        """
         folder = Path(folder)
         if not folder.is_dir():
             raise FlownetError.of("no-plugin-dir", f"there is no folder `{folder}`", help="`--plugin-dir` names a folder of .py files")
-        return [self._isolated(path.stem, str(path), lambda path=path: self.load_file(path)) for path in sorted(folder.glob("*.py"))]
+        files = [path for path in sorted(folder.glob("*.py")) if not path.name.startswith(("_", "test_", "conftest"))]
+        return [self._isolated(path.stem, str(path), lambda path=path: self.load_file(path)) for path in files]
 
     def load_file(self, path: Path | str) -> Plugin:
         """Take in one Python file as a plugin. This runs the file: callers ask the user first where that is due."""
         path = Path(path).resolve()
         module = _module_from(path)
-        return self.register(module, path.stem, origin=str(path))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return self.register(module, path.stem, origin=str(path), digest=digest)
 
     def _register_entry_point(self, point: importlib.metadata.EntryPoint) -> None:
-        name = point.dist.name if point.dist else point.name
+        name = _distribution(point)
         version = point.dist.version if point.dist else ""
+        if name in self.plugins and self.plugins[name].problem is None:
+            name = f"{name}:{point.name}"  # one package with several plugins
         self._isolated(name, point.value, lambda: self.register(point.load(), name, version, point.value))
 
-    def _isolated(self, name: str, origin: str, load: Any) -> Plugin:
+    def _isolated(self, name: str, origin: str, load: Callable[[], Plugin]) -> Plugin:
         try:
             return load()
         except FlownetError as error:
             problem = error.diagnostics[0]
-        except Exception as error:  # a plugin may fail in any way; it must not take the rest down
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must not take the rest down
             problem = Diagnostic(
                 "broken-plugin", f"plugin `{name}` could not be loaded: {type(error).__name__}: {error}",
+                notes=tuple(filter(None, [_last_line(error)])),
                 help=f"mend or uninstall `{name}`; everything else goes on working",
             )  # fmt: skip
-        plugin = self.plugins.setdefault(name, Plugin(name, origin=origin))
-        plugin.problem = plugin.problem or problem
-        return plugin
+        if name in self.plugins and self.plugins[name].problem is None:
+            name = f"{name} ({origin})"
+        return self.plugins.setdefault(name, Plugin(name, origin=origin, problem=problem))
 
     def _check_api(self, module: Any, name: str) -> None:
         wanted = getattr(module, "flownet_api", hookspecs.API_VERSION)
-        if wanted == hookspecs.API_VERSION:
+        if not isinstance(wanted, int) or isinstance(wanted, bool):
+            raise FlownetError.of(
+                "plugin-api", f"plugin `{name}` has `flownet_api = {wanted!r}`, which is no version of the plugin API",
+                help=f"write `flownet_api = {hookspecs.API_VERSION}`",
+            )  # fmt: skip
+        if hookspecs.OLDEST_API <= wanted <= hookspecs.API_VERSION:
             return
-        newer = isinstance(wanted, int) and wanted > hookspecs.API_VERSION
         raise FlownetError.of(
-            "plugin-api", f"plugin `{name}` is written for version {wanted} of the plugin API, this flownet has {hookspecs.API_VERSION}",
-            help="pip install --upgrade flownet" if newer else f"pip install --upgrade {name}",
-        )  # fmt: skip
+            "plugin-api",
+            f"plugin `{name}` is written for version {wanted} of the plugin API, this flownet has version {hookspecs.API_VERSION}",
+            *([f"versions from {hookspecs.OLDEST_API} on are understood"] if wanted < hookspecs.OLDEST_API else []),
+            help="pip install --upgrade flownet" if wanted > hookspecs.API_VERSION else f"pip install --upgrade {name}",
+        )
 
-    def _gather(self, module: Any, kind: str, hook: str) -> Iterator[tuple[str, Any]]:
-        function = getattr(module, hook, None)
-        if function is None:
-            return
-        things: Any = function()
-        pairs: Iterable[tuple[str, Any]] = things.items() if isinstance(things, dict) else ((t.name, t) for t in things)
-        yield from pairs
-
-    def _check_conflict(self, kind: str, name: str, thing: Any, plugin: str) -> None:
+    def _claimed_by(self, kind: str, name: str, thing: Any) -> str:
+        """The plugin that has brought another thing of that name, or the empty string."""
         known = self._things[kind].get(name)
-        if known is None or known[0] is thing or _same_source(known[0], thing):
-            return
-        raise FlownetError.of(
-            "plugin-conflict", f"the {kind} `{name}` is claimed by two plugins: `{known[1]}` and `{plugin}`",
-            help=f"uninstall one of them, or rename one: `{plugin}` was left out",
-        )  # fmt: skip
+        return known[1] if known and known[0] is not thing and not _same_source(known[0], thing) else ""
+
+    def _contest(self, plugin: str, conflicts: list[tuple[str, str, str]]) -> None:
+        for kind, name, other in conflicts:
+            if other != BUILTIN:
+                self._contested.setdefault((kind, name), [other]).append(plugin)
+        raise FlownetError(_conflict(kind, name, [other, plugin]) for kind, name, other in conflicts)
 
     def _forget(self, module: Any) -> None:
         if self.manager.is_registered(module):
             self.manager.unregister(module)
+
+
+class Listeners:
+    """The hooks of training, called so that a plugin's failure does not end a run: `registry.hooks.flownet_train_step(…)`.
+
+    A plugin that raises a `FlownetError` means it (a full disk, say), and the run ends with it. One that raises anything
+    else is muted with a warning that says which plugin it is.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def __getattr__(self, hook: str) -> Callable[..., None]:
+        caller = getattr(self._registry.manager.hook, hook)
+
+        def tell(**arguments: Any) -> None:
+            for listener in reversed(caller.get_hookimpls()):
+                try:
+                    listener.function(*(arguments[name] for name in listener.argnames))
+                except FlownetError:
+                    raise
+                except Exception as error:
+                    self._mute(listener, hook, error)
+
+        return tell
+
+    def _mute(self, listener: Any, hook: str, error: Exception) -> None:
+        name = listener.plugin_name
+        problem = Diagnostic(
+            "broken-plugin", f"plugin `{name}` failed in `{hook}`: {type(error).__name__}: {error}",
+            notes=tuple(filter(None, [_last_line(error)])), help="training goes on without it", severity="warning",
+        )  # fmt: skip
+        self._registry.plugins[name].problem = problem
+        self._registry.manager.unregister(listener.plugin)
+        warnings.warn(str(problem), RuntimeWarning, stacklevel=3)
+
+
+# -- what a plugin brings ------------------------------------------------------------------------------------------------
+
+
+def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[str, Any]]:
+    function = getattr(module, hook, None)
+    if function is None:
+        return
+    things: Any = function()
+    if not isinstance(things, Iterable):
+        raise _bad_contribution(plugin, hook, things, "a list" if kind != "kernel" else "a mapping from names to kernels")
+    if isinstance(things, dict):
+        yield from things.items()
+        return
+    seen: dict[str, Any] = {}
+    for thing in things:
+        if wrong := _what_is_wrong(kind, thing):
+            raise _bad_contribution(plugin, hook, thing, wrong)
+        if seen.setdefault(thing.name, thing) is not thing:
+            raise FlownetError.of("plugin-conflict", f"plugin `{plugin}` brings two of the name `{thing.name}` by `{hook}`")
+        yield thing.name, thing
+
+
+_CLASSES: dict[str, type] = {"op": Op, "initialiser": Initialiser}
+
+# what the rest of flownet calls on each kind; their base classes lie above this module
+_METHODS = {
+    "schedule": ("rate",),
+    "dataset": ("read", "open"),
+    "augmentation": ("apply",),
+    "pass": ("run", "after"),
+    "device": ("storage", "load"),
+    "importer": ("read", "suffixes"),
+    "exporter": ("write", "suffixes"),
+    "command": ("callback",),
+    "kernel": (),
+}
+
+
+def _what_is_wrong(kind: str, thing: Any) -> str:
+    """What must be true of it and is not, or the empty string."""
+    if kind in _CLASSES:
+        base = _CLASSES[kind]
+        if not (isinstance(thing, type) and issubclass(thing, base)):
+            return f"classes derived from `{base.__name__}`"
+        if not is_dataclass(thing) or "__dataclass_fields__" not in vars(thing) or not thing.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            return "frozen dataclasses: put `@dataclass(frozen=True)` above the class"
+    if missing := [name for name in _METHODS.get(kind, ()) if not hasattr(thing, name)]:
+        return f"{kind}s, which have `{missing[0]}`"
+    if not isinstance(getattr(thing, "name", None), str) or not thing.name:
+        return "things with a `name`"
+    return ""
+
+
+def _bad_contribution(plugin: str, hook: str, thing: Any, wanted: str) -> FlownetError:
+    got = f"`{thing.__name__}`" if hasattr(thing, "__name__") else f"`{thing!r}`"
+    return FlownetError.of(
+        "bad-contribution", f"plugin `{plugin}`: `{hook}` returns {wanted}, got {got}", help="`flownet.hookspecs` says what it expects"
+    )
+
+
+def _check_hooks(module: Any, plugin: str) -> None:
+    """Raises FlownetError (`bad-hook`) for a misspelt hook, or one without its mark: it would never be called."""
+    for name in dir(module):
+        thing = getattr(module, name, None) if name.startswith("flownet_") and name != "flownet_api" else None
+        if not callable(thing):
+            continue
+        if name not in _HOOKS:
+            raise FlownetError.of(
+                "bad-hook", f"plugin `{plugin}`: there is no hook `{name}`",
+                help=near_names(name, _HOOKS) or "the hooks are documented in `flownet.hookspecs`",
+            )  # fmt: skip
+        if not hasattr(thing, "flownet_impl"):
+            raise _bad_hook(plugin, f"`{name}` is not marked as a hook", "put `@flownet.hookimpl` above it")
+
+
+def _bad_hook(plugin: str, what: str, help: str = "the hooks are documented in `flownet.hookspecs`") -> FlownetError:
+    return FlownetError.of("bad-hook", f"plugin `{plugin}`: {what}", help=help)
+
+
+def _conflict(kind: str, name: str, plugins: list[str]) -> Diagnostic:
+    first, *others = plugins
+    if first == BUILTIN:
+        help = f"rename it in `{others[0]}`, which was left out: built-in names stay what they are"
+    else:
+        help = f"uninstall one of them: `{'`, `'.join(others)}` was left out, and the name is nobody's until then"
+    claimants = " and ".join(f"`{plugin}`" for plugin in plugins)
+    return Diagnostic("plugin-conflict", f"the {kind} `{name}` is claimed by two plugins: {claimants}", help=help)
+
+
+def _same_source(a: Any, b: Any) -> bool:
+    """Whether two things are one class or function loaded twice (an editable install beside `--plugin-dir`, say).
+
+    The whole modules are compared: two classes of one text may still call different functions.
+    """
+    try:
+        same = a.__qualname__ == b.__qualname__
+        return same and inspect.getsource(inspect.getmodule(a)) == inspect.getsource(inspect.getmodule(b))  # type: ignore[arg-type]
+    except (TypeError, OSError, AttributeError):
+        return False
 
 
 def _module_from(path: Path) -> ModuleType:
@@ -215,14 +410,16 @@ def _module_from(path: Path) -> ModuleType:
     return module
 
 
-def _same_source(a: Any, b: Any) -> bool:
-    """Whether two classes are one class loaded twice (an editable install beside `--plugin-dir`, say)."""
-    try:
-        import inspect
+def _distribution(point: importlib.metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist else point.name
 
-        return a.__qualname__ == b.__qualname__ and inspect.getsource(a) == inspect.getsource(b)
-    except (TypeError, OSError, AttributeError):
-        return False
+
+def _last_line(error: BaseException) -> str:
+    """Where in the plugin's own text it happened."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"in {frame.tb_frame.f_code.co_filename}, line {frame.tb_lineno}" if frame is not None else ""
 
 
 @cache

@@ -6,7 +6,7 @@ without decisions; which sizes arrive is decided here, once a call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from flownet.devices.device import Device, Program, Storage
 from flownet.errors import FlownetError, near_names
 from flownet.graph import Graph, Kind, Value
-from flownet.passes.pipeline import run_passes
+from flownet.passes.pipeline import Pass, run_passes
 from flownet.types import Dim, Symbolic, TensorType
 
 __all__ = ["Plan", "Session", "sizes_of"]
@@ -38,8 +38,12 @@ class Plan:
 class Session:
     """Runs graphs that share parameters and states by name."""
 
-    def __init__(self, device: Device, *, seed: int = 0, without: Iterable[str] = (), check: bool = False) -> None:
+    def __init__(
+        self, device: Device, *, seed: int = 0, without: Iterable[str] = (), check: bool = False,
+        passes: Sequence[Pass] | None = None,
+    ) -> None:  # fmt: skip
         self.device, self.seed = device, seed
+        self.passes = device.passes if passes is None else passes
         self.without, self.check = tuple(without), check
         self.storages: dict[str, Storage] = {}
         self.trainable: set[str] = set()
@@ -88,7 +92,7 @@ class Session:
             bound = graph.bind(sizes or {})
             if missing := sorted(bound.symbols()):
                 raise FlownetError.of("open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it")
-            bound = run_passes(bound, self.device.target, self.device.passes, without=self.without, check=self.check)
+            bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
             used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
             plan = Plan(bound, self.device.load(bound, used))
             plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another

@@ -14,7 +14,7 @@ from flownet.passes.merge_common_nodes import merge_common_nodes
 from flownet.passes.remove_dead_nodes import remove_dead_nodes
 from flownet.passes.verify import verify
 
-__all__ = ["PIPELINE", "Pass", "run_passes"]
+__all__ = ["PIPELINE", "Pass", "insert_passes", "run_passes"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,34 @@ PIPELINE: tuple[Pass, ...] = (
     _plain(merge_common_nodes),
     _plain(remove_dead_nodes),  # last of the general ones: it sweeps up behind the others
 )
+
+
+def insert_passes(pipeline: Sequence[Pass], extra: Iterable[Pass], elsewhere: Iterable[str] = ()) -> tuple[Pass, ...]:
+    """The pipeline with the passes of plugins in it, each behind the one that it names in `after`, else at the end.
+
+    elsewhere: the passes of other devices' pipelines: a pass that comes after one of these is left out here
+
+    Raises FlownetError (`unknown-pass`) for an `after` that nothing has; `plugin-conflict` for a name that is taken.
+    """
+    result = list(pipeline)
+    waiting = list(extra)
+    known = {step.name for step in (*pipeline, *waiting)} | set(elsewhere)
+    for step in waiting:
+        if any(built_in.name == step.name for built_in in pipeline):
+            raise FlownetError.of("plugin-conflict", f"a plugin's pass has the name of a built-in one, `{step.name}`", help="rename it")
+        if step.after and step.after not in known:
+            raise FlownetError.of(
+                "unknown-pass", f"the pass `{step.name}` comes after `{step.after}`, which is no pass",
+                help=near_names(step.after, known) or f"known: {', '.join(sorted(known))}",
+            )  # fmt: skip
+    last_behind: dict[str, Pass] = {"": result[-1]} if result else {}
+    while ready := [step for step in waiting if not step.after or any(step.after == placed.name for placed in result)]:
+        for step in ready:  # those that follow the same one stand in the order in which they were given
+            before = last_behind.get(step.after) or next(placed for placed in result if placed.name == step.after)
+            result.insert(result.index(before) + 1, step)
+            last_behind[step.after] = step
+            waiting.remove(step)
+    return tuple(result)
 
 
 def run_passes(

@@ -55,7 +55,7 @@ class Run:
     text:             the graph file in full form, kept beside the weights
     checkpoint_every: steps between checkpoints, besides the one at the end of every epoch; 0 for none, None for one
                       whenever half a minute has passed
-    hooks:            `registry.manager.hook`, whose `flownet_train_…` are told what happens; None tells nobody
+    hooks:            `registry.hooks`, whose `flownet_train_…` are told what happens; None tells nobody
     """
 
     document: Any

@@ -1,0 +1,107 @@
+"""Which plugins a model needs: written beside its weights, checked when they are loaded again.
+
+A model that was saved with an op of a plugin is not a model without it. The record is a mapping from the plugin's name to
+its version, or to `sha256:…` for a single Python file, which has none.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flownet.errors import Diagnostic, FlownetError
+from flownet.registry import BUILTIN, Plugin, Registry
+
+__all__ = ["check_record", "plugins_needed", "requirements"]
+
+
+_KINDS = ("op", "schedule", "dataset", "augmentation", "initialiser")
+
+
+def plugins_needed(registry: Registry, document: Any) -> dict[str, str]:
+    """Plugin -> version, for all plugins that ops, optimiser, data, schedule and initialisers of `document` come from.
+
+    flownet itself is always among them.
+    """
+    owners = {cls: registry.owner(kind, name) for kind in _KINDS for name, cls in registry.items(kind)}
+    names = {BUILTIN} | {owners[type(thing)] for thing in _things(document) if type(thing) in owners}
+    return {name: _version(registry.plugins[name]) for name in sorted(names)}
+
+
+def requirements(registry: Registry, document: Any) -> tuple[str, ...]:
+    """What `plugins:` of a copy of the file has to name, so that it loads elsewhere: what it names, and what it uses."""
+    folder = Path(document.source).parent
+    said = tuple(str((folder / entry).resolve()) if entry.endswith(".py") else entry for entry in document.plugins)
+    packages = {_package(entry) for entry in said}
+    more = []
+    for name in plugins_needed(registry, document):
+        plugin = registry.plugins[name]
+        if name != BUILTIN and plugin.version and name.lower().replace("_", "-") not in packages:
+            more.append(f"{name}>={plugin.version}")
+    return (*said, *more)
+
+
+def check_record(recorded: Mapping[str, str], registry: Registry, what: str) -> None:
+    """Raise FlownetError (`missing-plugin`) unless every plugin of a record is here and works.
+
+    what: how messages call what was loaded: "`weights.safetensors`"
+    """
+    notes, install, files = [], [], []
+    for name, version in recorded.items():
+        plugin = registry.plugins.get(name)
+        if plugin is not None and plugin.problem is None:
+            if name != BUILTIN and version != _version(plugin):
+                _warn_of_change(what, name, version, _version(plugin))
+            continue
+        if plugin is not None and plugin.problem is not None:
+            notes.append(f"`{name}` is installed and does not work: {plugin.problem.message}")
+        elif version.startswith("sha256:"):
+            notes.append(f"the Python file `{name}.py` was loaded as a plugin")
+            files.append(f"{name}.py")
+        else:
+            notes.append(f"`{name}` {version} is not installed")
+            install.append(f"{name}=={version}" if version else name)
+    if not notes:
+        return
+    help = [f"pip install {' '.join(install)}"] if install else []
+    help += [f"--plugin-dir with the folder of {', '.join(files)}"] if files else []
+    count = len(notes)
+    raise FlownetError.of(
+        "missing-plugin", f"{what} needs {'a plugin that is' if count == 1 else f'{count} plugins that are'} not here", *notes,
+        help=", and ".join(help) or "`flownet plugins` says what is wrong",
+    )  # fmt: skip
+
+
+def _warn_of_change(what: str, name: str, then: str, now: str) -> None:
+    versions = f"version {then or 'unknown'} of `{name}`, here is {now or 'unknown'}"
+    if then.startswith("sha256:"):
+        versions = f"another text of `{name}.py`"
+    text = Diagnostic("plugin-changed", f"{what} was saved with {versions}", help="check that its results are the same", severity="warning")
+    warnings.warn(str(text), RuntimeWarning, stacklevel=4)
+
+
+def _version(plugin: Plugin) -> str:
+    return f"sha256:{plugin.digest}" if plugin.digest else plugin.version
+
+
+def _package(requirement: str) -> str:
+    for at, character in enumerate(requirement):
+        if not (character.isalnum() or character in "-_."):
+            requirement = requirement[:at]
+            break
+    return requirement.strip().lower().replace("_", "-")
+
+
+def _things(document: Any) -> Iterator[Any]:
+    """Everything in a document that a plugin may have brought."""
+    graphs = [document.graph, *([document.train.graph] if document.train else [])]
+    for graph in graphs:
+        for node in graph.nodes.values():
+            yield node.op
+        for value in graph.values.values():
+            yield getattr(value.initial, "start", None)
+    if document.train:
+        yield from (document.train.optimizer, document.train.schedule, document.train.data)
+        yield from getattr(document.train.data, "augment", ())
