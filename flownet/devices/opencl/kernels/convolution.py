@@ -187,6 +187,7 @@ def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Ti
     transforms = count * (c_blocks * parts + k_blocks) * (200 if m == 4 else 130)
     group = 16 if tiling is None else tiling.tiles * tiling.subtiles
     rate = 8 if weights < 16 << 20 else 4.5  # bytes a cycle: from the last cache, or from memory
-    streamed = ceil_div(count, group) * weights / rate if weights > target.l2 // 2 else 0
+    readings = ceil_div(ceil_div(count, group), target.units)  # cores at work side by side share what they read
+    streamed = readings * weights / rate if weights > target.l2 // 2 else 0
     narrow = 1.0 if tiling is None or tiling.columns > 1 or c_blocks * k_blocks == 1 else 1.05
     return max(products + transforms, streamed) * narrow
