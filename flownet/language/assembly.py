@@ -291,7 +291,7 @@ class Assembly:
         elif (
             isinstance(tree, Mapping)
             and tree.pairs
-            and self.components.registry.find("initialiser", next(iter(tree.pairs))) is None
+            and next(iter(tree.pairs)) not in self.components.registry.names("initialiser")
         ):
             ((key, _),) = tree.pairs.values()
             known = [*parameters, *self.components.registry.names("initialiser")]

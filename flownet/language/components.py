@@ -95,8 +95,12 @@ class Components:
 
     def find(self, kind: str, name: Scalar, stack: Stack = (), category: str | None = None) -> type | None:
         """The class of that name, or None after a report (`unknown-<kind>`) with near names."""
-        found = self.registry.find(kind, str(name.value))
         what = category or kind
+        try:
+            found = self.registry.find(kind, str(name.value))
+        except FlownetError as error:  # two plugins claim the name
+            self.report.failure(error, name, stack=stack)
+            return None
         if found is not None and (category is None or getattr(found, "category", None) == category):
             return found
         known = [

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flownet.errors import near_names
+from flownet.errors import FlownetError, near_names
 from flownet.language.blocks import Block
 from flownet.language.components import Components, fields_of
 from flownet.language.expressions import resolve
@@ -383,7 +383,11 @@ class Expansion:
         return node
 
     def _op_class(self, op: Scalar, stack: tuple[str, ...]) -> type | None:
-        cls = self.components.registry.find("op", op.value)
+        try:
+            cls = self.components.registry.find("op", op.value)
+        except FlownetError as error:  # two plugins claim the name
+            self.report.failure(error, op, stack=stack)
+            return None
         if cls is not None and getattr(cls, "category", None) != "optimizer":
             return cls
         known = [*self.components.registry.names("op"), *self.blocks]

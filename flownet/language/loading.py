@@ -177,7 +177,7 @@ class _Loading:
 
     def _check_block_names(self, library: Library) -> None:
         for name, block in library.blocks.items():
-            if self.registry.find("op", name) is not None:
+            if name in self.registry.names("op"):
                 owner = self.registry.owner("op", name)
                 message = f"the block `{name}` has the name of an op"
                 self.report.error(

@@ -70,7 +70,7 @@ def _load_file(item: Scalar, folder: Path, registry: Registry, report: Report, c
         registry.load_file(path)
     except FlownetError as error:
         report.failure(error, item)
-    except Exception as error:  # the file's own mistake
+    except (Exception, SystemExit) as error:  # the file's own mistake
         message = f"`{item.value}` could not be loaded: {type(error).__name__}: {error}"
         report.error("broken-plugin", message, item, help="mend the file; `flownet plugins` says more")
 

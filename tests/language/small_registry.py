@@ -11,6 +11,7 @@ import numpy as np
 
 from flownet import initialisers
 from flownet.errors import FlownetError
+from flownet.hookspecs import hookimpl
 from flownet.op import ElementwiseOp, Initial, Op
 from flownet.registry import Registry
 from flownet.types import DType, TensorType
@@ -254,6 +255,9 @@ class Cosine:
     name: ClassVar[str] = "cosine"
     end: float = 0.0
 
+    def rate(self, step, steps, steps_per_epoch, base):
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Field:
@@ -268,6 +272,9 @@ class Augmentation:
 
     def fields_after(self, fields):
         return fields
+
+    def apply(self, batch, fields, draws):
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +302,12 @@ class Toy:
     augment: tuple[Augmentation, ...] = ()
     limit: int | None = None
 
+    def read(self, root):
+        raise NotImplementedError
+
+    def open(self, root=None):
+        raise NotImplementedError
+
     def declared_fields(self):
         return {
             "image": Field(DType.float32, (1, self.size, self.size)),
@@ -316,6 +329,7 @@ class Absent(Toy):
 
 class _Plugin:
     @staticmethod
+    @hookimpl
     def flownet_ops():
         return [
             Dense, Conv2d, Relu, LeakyRelu, Add, Flatten, MaxPool, MaxUnpool, Concat, CrossEntropy, SquaredError, Accuracy, TopK,
@@ -323,24 +337,28 @@ class _Plugin:
         ]  # fmt: skip
 
     @staticmethod
+    @hookimpl
     def flownet_initialisers():
         return initialisers.BUILTIN.values()
 
     @staticmethod
+    @hookimpl
     def flownet_schedules():
         return [Cosine]
 
     @staticmethod
+    @hookimpl
     def flownet_datasets():
         return [Toy, Absent]
 
     @staticmethod
+    @hookimpl
     def flownet_augmentations():
         return [Shift, Flip]
 
 
 def small_registry() -> Registry:
-    with mock.patch("flownet.registry._BUILTIN", ()):
+    with mock.patch("flownet.registry._BUILTIN_MODULES", ()):
         registry = Registry(entry_points=False)
     registry.register(_Plugin, "small", "1.2")
     return registry
