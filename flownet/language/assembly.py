@@ -46,7 +46,7 @@ class Assembly:
         node = self.graph.nodes.get(source.node.name)
         return self.graph.values[node.outputs[source.index]] if node else None
 
-    # -- order -----------------------------------------------------------------------------------------------------------
+    # -- order ---------------------------------------------------------------------------------------------------------
 
     def _resolved(self, node: FlatNode) -> list[tuple[str | None, Source, Tree]] | None:
         found: list[tuple[str | None, Source, Tree]] = []
@@ -120,7 +120,7 @@ class Assembly:
             help="a graph has no loops: use `repeat` to unroll one, or another `in`", stack=first.stack,
         )  # fmt: skip
 
-    # -- building --------------------------------------------------------------------------------------------------------
+    # -- building ------------------------------------------------------------------------------------------------------
 
     def _build(self, node: FlatNode) -> None:
         sources = self._sources[node.name]
@@ -320,7 +320,7 @@ class Assembly:
             found[name] = made
         return found
 
-    # -- telling ---------------------------------------------------------------------------------------------------------
+    # -- telling -------------------------------------------------------------------------------------------------------
 
     def _provenance(self, given: dict[str, Value]) -> list[str]:
         """Where the inputs come from: "the value comes from `avg_pool_2`, line 15"."""

@@ -208,7 +208,7 @@ class Components:
             help=_advice(error.at, error.hint), stack=stack,
         )  # fmt: skip
 
-    # -- values ----------------------------------------------------------------------------------------------------------
+    # -- values --------------------------------------------------------------------------------------------------------
 
     def convert(self, tree: Tree, hint: Any, stack: Stack = ()) -> Any:
         """`tree` as the type `hint`."""

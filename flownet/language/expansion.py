@@ -157,7 +157,7 @@ class Expansion:
         self._ops: dict[int, Any] = {}
         self._full = False
 
-    # -- a list of nodes -------------------------------------------------------------------------------------------------
+    # -- a list of nodes -----------------------------------------------------------------------------------------------
 
     def sequence(self, trees: Iterable[Tree], scope: Scope) -> Entity | Target | None:
         """Expand the nodes of a scope; what the last one makes, None when it failed or there is none."""
@@ -210,7 +210,7 @@ class Expansion:
         scope.entities[name] = kept
         self.entities[scope.path(name)] = kept
 
-    # -- the reserved keys -----------------------------------------------------------------------------------------------
+    # -- the reserved keys ---------------------------------------------------------------------------------------------
 
     def _name(self, op: Scalar, head: TreeMapping | None, scope: Scope) -> str | None:
         base = op.value.rsplit("/", 1)[-1]
@@ -334,7 +334,7 @@ class Expansion:
             inputs = [(first[0], as_target(entity), first[2]), *inputs[1:]]
         return entity
 
-    # -- one node --------------------------------------------------------------------------------------------------------
+    # -- one node ------------------------------------------------------------------------------------------------------
 
     def _one(
         self,
@@ -445,7 +445,7 @@ class Expansion:
         self.report.error("bad-attribute", f"`{key}` takes {what}, got {written(tree)}", tree, stack=stack)
         return None
 
-    # -- blocks ----------------------------------------------------------------------------------------------------------
+    # -- blocks --------------------------------------------------------------------------------------------------------
 
     def _instance(
         self,
@@ -601,7 +601,7 @@ class Expansion:
                 if name not in RESERVED and name not in fields_of(cls) and not key.dynamic:  # type: ignore[arg-type]
                     self.components._unknown(cls, key, f"`{form.op.value}`", "attribute", ())  # type: ignore[arg-type]
 
-    # -- following names -------------------------------------------------------------------------------------------------
+    # -- following names -----------------------------------------------------------------------------------------------
 
     def resolve(self, target: Target | None) -> GraphInput | Output | None:
         """Where a value comes from in the end; None when that failed, which is reported here or was before."""

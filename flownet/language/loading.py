@@ -154,7 +154,7 @@ class _Loading:
         nodes = tuple(assembly.declarations[node.name] for node in expansion.nodes)
         return Document(graph, train, tuple(plugins), self.name, values, tuple(report.all), nodes)
 
-    # -- the parts -------------------------------------------------------------------------------------------------------
+    # -- the parts -----------------------------------------------------------------------------------------------------
 
     def _check_keys(self, root: TreeMapping) -> None:
         for name, (key, _) in root.pairs.items():
@@ -305,7 +305,6 @@ class _Loading:
             rest = resolve(tree.without("loss", "metrics"), variables, self.report)
             assert isinstance(rest, TreeMapping)
             tree = TreeMapping(tree.file, tree.place, {**rest.pairs, **kept})
-        folder = self.path.parent if self.path is not None else None
         return read_training(
             tree,
             assembly,
@@ -314,11 +313,10 @@ class _Loading:
             components,
             self.report,
             data_root=self.data_root,
-            folder=folder,
             whole=whole,
         )
 
-    # -- warnings --------------------------------------------------------------------------------------------------------
+    # -- warnings ------------------------------------------------------------------------------------------------------
 
     def _warn_of_variables(self, root: TreeMapping, variables: Variables) -> None:
         own = root.get("vars")

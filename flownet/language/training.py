@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from flownet.errors import FlownetError, near_names
-from flownet.graph import Graph, Value
+from flownet.graph import Value
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import TrainSection
@@ -16,9 +14,10 @@ from flownet.language.expansion import FIRST, Expansion, FlatNode, GraphInput, I
 from flownet.language.expressions import resolve
 from flownet.language.objective import WeightedSum
 from flownet.language.report import Report
+from flownet.language.training_data import DataReader, FedData, batch_dim, batch_type
 from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Sequence, Tree, written
-from flownet.types import DType, Symbolic, TensorType
+from flownet.types import DType, TensorType
 
 __all__ = ["KEYS", "SETTINGS", "read_training"]
 
@@ -36,18 +35,6 @@ _COUNTS = {"batch": (1, 32), "epochs": (0, 10), "seed": (0, 0)}
 """The whole numbers among the keys: the least value, and the default."""
 
 
-@dataclass
-class _Data:
-    """What is known of the data: the types of its fields for one batch, None where they could not be had."""
-
-    dataset: Any
-    feed: dict[str, str]
-    feed_keys: Mapping[str, tuple[Scalar, Tree]]
-    fields: Mapping[str, Any] | None
-    at: Tree
-    name: str = ""
-
-
 class _Training:
     """Reads the section. Its parts are read whatever happened to the others, so that all mistakes are found."""
 
@@ -63,7 +50,7 @@ class _Training:
         self.tree, self.scope, self.components, self.report = tree, scope, components, report
         self.expansion, self.inference = expansion, assembly
 
-    def read(self, data_root: Any, folder: Path | None, whole: bool) -> TrainSection | None:
+    def read(self, data_root: Any, whole: bool) -> TrainSection | None:
         tree, report = self.tree, self.report
         for name, (key, _) in tree.pairs.items():
             if name not in KEYS:
@@ -76,8 +63,9 @@ class _Training:
         if tree.get("optimizer") is None and not self._misspelt("optimizer"):
             help = "add `optimizer: {sgd: {learning_rate: 0.1}}`"
             report.error("missing-key", "`train` needs an `optimizer`", self.tree, help=help)
-        data = self._data(data_root, folder)
-        self.graph = self._fed_graph(data) if whole else self.inference.graph.copy()
+        reader = DataReader(self.components, report)
+        data = reader.read(tree.get("data"), data_root)
+        self.graph = reader.fed_graph(self.inference.graph, data) if whole else self.inference.graph.copy()
         self.assembly = Assembly(self.graph, self.expansion, self.components, report)
         self.assembly.declarations = dict(self.inference.declarations)
         self.targets: dict[str, GraphInput] = {}
@@ -107,7 +95,7 @@ class _Training:
     def _misspelt(self, key: str) -> bool:
         return any(name not in KEYS and near_names(name, [key]) for name in self.tree.pairs)
 
-    # -- settings --------------------------------------------------------------------------------------------------------
+    # -- settings ------------------------------------------------------------------------------------------------------
 
     def _count(self, key: str, least: int, default: int) -> int:
         tree = self.tree.get(key)
@@ -180,164 +168,7 @@ class _Training:
             help = near_names(str(rule["monitor"]), known) or f"it can watch {', '.join(f'`{k}`' for k in known)}"
             self.report.error("unknown-metric", f"there is no metric `{rule['monitor']}`", at, help=help)
 
-    # -- data ------------------------------------------------------------------------------------------------------------
-
-    def _data(self, data_root: Any, folder: Path | None) -> _Data | None:
-        tree = self.tree.get("data")
-        if tree is None or (isinstance(tree, Scalar) and (tree.failed or tree.value is None)):
-            return None
-        if isinstance(tree, Scalar) and isinstance(tree.value, str):
-            name, options = tree, TreeMapping(tree.file, tree.place, {})
-        elif isinstance(tree, TreeMapping) and isinstance(found := tree.get("dataset"), Scalar):
-            name, options = found, tree
-        else:
-            known = ", ".join(f"`{n}`" for n in self.components.registry.names("dataset"))
-            message = (
-                "`data` does not say which `dataset`"
-                if isinstance(tree, TreeMapping)
-                else f"`data` is a mapping, got {written(tree)}"
-            )
-            self.report.error("missing-option", message, tree, help=f"write `data: {{dataset: …}}`, one of {known}")
-            return None
-        if name.failed:
-            return None
-        cls = self.components.find("dataset", name)
-        if cls is None:
-            return None
-        dataset = self.components.build(cls, options, name, f"dataset `{name.value}`", skip=("dataset", "feed"))
-        feed_tree = options.get("feed")
-        feed: dict[str, str] = {}
-        if isinstance(feed_tree, TreeMapping):
-            for input_name, (_, value) in feed_tree.pairs.items():
-                if isinstance(value, Scalar) and isinstance(value.value, str):
-                    feed[input_name] = value.value
-                else:
-                    self.report.error(
-                        "bad-option", f"`feed` maps inputs to fields of the data, got {written(value)}", value
-                    )
-        elif feed_tree is not None:
-            help = "write `feed: {x: image}`"
-            self.report.error(
-                "bad-option",
-                f"`feed` maps inputs to fields of the data, got {written(feed_tree)}",
-                feed_tree,
-                help=help,
-            )
-        if dataset is None:
-            return None
-        fields = self._fields(dataset, name, data_root, folder)
-        pairs = feed_tree.pairs if isinstance(feed_tree, TreeMapping) else {}
-        return _Data(dataset, feed, pairs, fields, name, str(name.value))
-
-    def _fields(self, dataset: Any, at: Tree, data_root: Any, folder: Path | None) -> Mapping[str, Any] | None:
-        """The fields of an example after augmentation; None after a warning when the data cannot be opened here."""
-        try:
-            if hasattr(dataset, "declared_fields"):
-                fields = dataset.declared_fields()
-            else:
-                cheap = _without(dataset, {"standardise": "none", "validation": 0, "limit": None})
-                fields = cheap.open(data_root)["train"].fields
-            for augmentation in getattr(dataset, "augment", ()):
-                fields = augmentation.fields_after(fields)
-            return fields
-        except FlownetError as error:
-            missing = [d for d in error.diagnostics if d.code == "data-missing"]
-            if not missing:
-                self.report.failure(error, at)
-                return None
-            for d in missing:
-                self.report.warning(
-                    d.code, d.message, at, *d.notes, "the targets' types are taken from the loss", help=d.help
-                )
-        except Exception as error:  # a plugin's dataset may fail in any way
-            self.report.error(
-                "data-failed", f"the dataset `{dataset.name}` cannot be opened: {type(error).__name__}: {error}", at
-            )
-        return None
-
-    def _fed_graph(self, data: _Data | None) -> Graph:
-        """The graph with the data's sizes put in for the symbols of its inputs."""
-        graph = self.inference.graph
-        if data is None or data.fields is None:
-            return graph.copy()
-        sizes: dict[str, tuple[int, str]] = {}
-        for name, (_, tree) in data.feed_keys.items():
-            if name in data.feed and data.feed[name] not in data.fields:
-                self._no_field(data, data.feed[name], tree)
-        batch = _batch_dim(graph)
-        for value in graph.inputs:
-            field_name = data.feed.get(value.name, value.name)
-            field = data.fields.get(field_name)
-            if field is None:
-                if value.name not in data.feed:
-                    self._no_field(data, field_name, value.origin.span, value.name)
-                continue
-            self._match(value, _batch_type(field, batch), field_name, data, sizes)
-        bound = {name: size for name, (size, _) in sizes.items()}
-        return graph.bind(bound) if bound else graph.copy()
-
-    def _no_field(self, data: _Data, name: str, at: Any, input_name: str = "") -> None:
-        assert data.fields is not None
-        fields = ", ".join(f"`{f}`" for f in data.fields)
-        if input_name:
-            message = f"the input `{input_name}` gets no value: dataset `{data.name}` has no field of that name"
-            one = next(iter(data.fields))
-            help = (
-                near_names(name, data.fields)
-                or f"its fields are {fields}; write `data: {{…, feed: {{{input_name}: {one}}}}}` to map one"
-            )
-        else:
-            message = f"dataset `{data.name}` has no field `{name}`"
-            help = near_names(name, data.fields) or f"its fields are {fields}"
-        self.report.error("unknown-field", message, at, help=help)
-
-    def _match(
-        self, value: Value, found: TensorType, field: str, data: _Data, sizes: dict[str, tuple[int, str]]
-    ) -> None:
-        wanted = value.type
-        what = f"the input `{value.name}` is {wanted}, the field `{field}` of dataset `{data.name}` is {found}"
-        if wanted.dtype is not found.dtype:
-            self.report.error(
-                "data-mismatch", what, value.origin.span, "the element types differ", help=f"declare it as `{found}`"
-            )
-            return
-        if wanted.rank != found.rank:
-            self.report.error(
-                "data-mismatch",
-                what,
-                value.origin.span,
-                "the numbers of dimensions differ",
-                help=f"declare it as `{found}`",
-            )
-            return
-        for axis, (want, have) in enumerate(zip(wanted.shape, found.shape, strict=True)):
-            if want == have or not isinstance(have, int):
-                continue
-            if (
-                isinstance(want, Symbolic)
-                and len(want.terms) == 1
-                and want.terms[0][1] == 1
-                and len(want.terms[0][0]) == 1
-            ):
-                symbol = str(want)
-                known = sizes.setdefault(symbol, (have, f"`{value.name}`"))
-                if known[0] != have:
-                    note = f"{known[0]} comes from {known[1]}, {have} from dimension {axis} of `{value.name}`"
-                    self.report.error(
-                        "symbol-two-sizes", f"the symbol `{symbol}` would be {known[0]} and {have}: {what}", value.origin.span,
-                        note, help="a symbol means one size everywhere: use another symbol, or crop the data",
-                    )  # fmt: skip
-                    return
-                continue
-            bound = want.bind({s: size for s, (size, _) in sizes.items()}) if isinstance(want, Symbolic) else want
-            if bound != have:
-                self.report.error(
-                    "data-mismatch", what, value.origin.span, f"dimension {axis} is {bound} here and {have} in the data",
-                    help=f"declare it as `{found}`, or change the data with `augment`",
-                )  # fmt: skip
-                return
-
-    # -- loss and metrics ------------------------------------------------------------------------------------------------
+    # -- loss and metrics ----------------------------------------------------------------------------------------------
 
     def _losses(self) -> list[tuple[float, FlatNode]]:
         tree = self.tree.get("loss")
@@ -464,12 +295,12 @@ class _Training:
             name = f"{base}_{number}"
         return name
 
-    # -- targets ---------------------------------------------------------------------------------------------------------
+    # -- targets -------------------------------------------------------------------------------------------------------
 
-    def _declare_targets(self, data: _Data | None, nodes: list[FlatNode]) -> bool:
+    def _declare_targets(self, data: FedData | None, nodes: list[FlatNode]) -> bool:
         """Add the fields that the loss and the metrics name as inputs of the graph. True when a type had to be guessed."""
         guessed = False
-        batch = _batch_dim(self.graph)
+        batch = batch_dim(self.graph)
         for node in nodes:
             for _, target, at in _given(node):
                 source = self.expansion.resolve(target)
@@ -486,7 +317,7 @@ class _Training:
                             help=near_names(source.name, known) or f"its fields are {fields}",
                         )  # fmt: skip
                         return True
-                    type_ = _batch_type(field, batch)
+                    type_ = batch_type(field, batch)
                 else:
                     found = self._guess(node, source.name)
                     if found is None:
@@ -530,7 +361,7 @@ class _Training:
                 return None
         return None
 
-    # -- the loss as one scalar ------------------------------------------------------------------------------------------
+    # -- the loss as one scalar ----------------------------------------------------------------------------------------
 
     def _total(self, losses: list[tuple[float, FlatNode]], guessed: bool) -> str | None:
         values: list[tuple[float, Value]] = []
@@ -574,23 +405,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _without(dataset: Any, neutral: Mapping[str, Any]) -> Any:
-    fields = {f: v for f, v in neutral.items() if hasattr(dataset, f)}
-    return replace(dataset, **fields) if fields else dataset
-
-
-def _batch_dim(graph: Graph) -> Any:
-    """The size of a batch as the graph's inputs call it: their first dimension."""
-    for value in graph.inputs:
-        if value.type.rank:
-            return value.type.shape[0]
-    return Symbolic.symbol("N")
-
-
-def _batch_type(field: Any, batch: Any) -> TensorType:
-    return TensorType(field.dtype, (batch, *field.shape))
-
-
 def read_training(
     tree: Tree,
     assembly: Assembly,
@@ -600,7 +414,6 @@ def read_training(
     report: Report,
     *,
     data_root: Any,
-    folder: Path | None,
     whole: bool,
 ) -> TrainSection | None:
     """The section, or None after reports.
@@ -617,4 +430,4 @@ def read_training(
             help="write `train: {data: …, loss: …, optimizer: …}`",
         )
         return None
-    return _Training(tree, assembly, expansion, scope, components, report).read(data_root, folder, whole)
+    return _Training(tree, assembly, expansion, scope, components, report).read(data_root, whole)
