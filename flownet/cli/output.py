@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -63,10 +64,10 @@ class Output:
             print(text, file=self.stream, flush=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", totals: Sequence[Any] = ()) -> None:
-        """A table; columns whose cells are numbers, or texts that begin with a digit, are flush right."""
+        """A table; columns of numbers, with units or without, are flush right."""
         cells = [[str(cell) for cell in row] for row in rows]
         last = [[str(cell) for cell in totals]] if totals else []
-        right = [all(row[i][:1].isdigit() or not row[i] for row in cells) and any(row[i] for row in cells) for i in range(len(columns))]
+        right = [_numeric(column) for column in zip(*cells, strict=True)] or [False] * len(columns)
         if self.interactive:
             self._rich_table(columns, cells, last, right, title)
         else:
@@ -115,6 +116,13 @@ class Output:
     def warn(self, text: str) -> None:
         """One line on standard error that stops nothing."""
         self.diagnostics([Diagnostic("note", text, severity="warning")])
+
+
+_NUMBER = re.compile(r"[-+]?[\d][\d.,]*(e[-+]?\d+)?( ?[A-Za-zµ%/]{1,6})?|–|")
+
+
+def _numeric(column: Sequence[str]) -> bool:
+    return any(column) and all(_NUMBER.fullmatch(cell) for cell in column)
 
 
 def _coloured(text: str, severity: str) -> Text:

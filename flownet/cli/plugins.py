@@ -1,0 +1,53 @@
+"""`flownet plugins`: what is installed, what it brings, and what does not work."""
+
+from __future__ import annotations
+
+import click
+
+from flownet.cli.invocation import Invocation, invocation
+from flownet.cli.options import as_json, plugin_dir
+from flownet.cli.program import as_plain
+
+__all__ = ["command"]
+
+
+@click.command("plugins")
+@as_json
+@plugin_dir
+@invocation
+def command(state: Invocation) -> None:
+    """List the plugins that were found, what each brings, and why one does not work.
+
+    \b
+    flownet plugins
+    flownet plugins --plugin-dir my_ops/
+    """
+    plugins = list(state.registry.plugins.values())
+    if state.out.json:
+        state.out.document(
+            {
+                "plugins": [
+                    {
+                        "name": plugin.name,
+                        "version": plugin.version,
+                        "origin": plugin.origin,
+                        "brings": plugin.brings,
+                        "problem": as_plain(plugin.problem) if plugin.problem else None,
+                    }
+                    for plugin in plugins
+                ]
+            }
+        )
+        return
+    rows = [(p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings), p.origin) for p in plugins]
+    state.out.table(("plugin", "version", "state", "brings", "from"), rows)
+    state.out.diagnostics(plugin.problem for plugin in plugins if plugin.problem)
+
+
+def _counts(brings: dict[str, list[str]]) -> str:
+    """`3 ops (maxout, mish, focal), 1 dataset (moons)`; a long list is only counted."""
+    texts = []
+    for kind, names in brings.items():
+        plural = {"pass": "passes"}.get(kind, f"{kind}s") if len(names) != 1 else kind
+        texts.append(f"{len(names)} {plural}" + (f" ({', '.join(names)})" if len(names) <= 4 else ""))
+    return ", ".join(texts) or "hooks only"
