@@ -1,4 +1,6 @@
-"""From the flat list of nodes to a typed graph: order, types, parameters; every mismatch told in terms of the user's nodes."""
+"""From the flat list of nodes to a typed graph: order, types, parameters; every mismatch told in terms of the user's
+nodes.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ class Assembly:
             yield shared
 
     def _ordered(self, nodes: Sequence[FlatNode]) -> list[FlatNode]:
-        """The order of the file, but for nodes that use what stands below them. Nodes of a cycle are reported, and left out."""
+        """The order of the file, but for nodes that use what stands below them. Cycles are reported, and left out."""
         order: list[FlatNode] = []
         state: dict[str, int] = {}  # 1: being visited, 2: done
         for start in nodes:
@@ -151,7 +153,8 @@ class Assembly:
             self.report.failure(error, node.at, *self._provenance(given), stack=node.stack)
             return
         except Exception as error:  # an op of a plugin may fail in any way
-            message = f"`{op.name}` fails on {', '.join(str(v.type) for v in given.values())}: {type(error).__name__}: {error}"
+            types = ", ".join(str(value.type) for value in given.values())
+            message = f"`{op.name}` fails on {types}: {type(error).__name__}: {error}"
             self.report.error("op-failed", message, node.at, *self._provenance(given), stack=node.stack)
             return
         inputs = {argument: value.name for argument, value in given.items()}

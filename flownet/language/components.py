@@ -1,8 +1,9 @@
-"""A mapping -> an instance of any frozen dataclass, checked by its annotations: one routine for ops, datasets, optimisers,
-schedules, initialisers and augmentations, whoever wrote them.
+"""A mapping -> an instance of any frozen dataclass, checked by its annotations: one routine for ops, datasets,
+optimisers, schedules, initialisers and augmentations, whoever wrote them.
 
-All mistakes are reported, each at its own place: unknown keys with near names, missing ones, values of a wrong type. What
-the class itself has against a value (`checked`, `__post_init__`) is placed at the attribute that its message names.
+All mistakes are reported, each at its own place: unknown keys with near names, missing ones, values of a wrong type.
+What the class itself has against a value (`checked`, `__post_init__`) is placed at the attribute that its message
+names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`flownet expand`: a document in full form, every node as `{name, op, in, attributes}`, after blocks, repeats and expressions.
+"""`flownet expand`: a document in full form, every node as `{name, op, in, attributes}`, after blocks, repeats and
+expressions.
 
 The text loads again to the same graph, and expands to itself.
 """
@@ -83,7 +84,8 @@ def _own(node: Declaration, folder: str, extra: dict[str, Any]) -> Any:
 
 
 def _options(component: Any) -> dict[str, Any]:
-    return {name: written_value(getattr(component, name)) for name in fields_of(type(component))}
+    cls: type = type(component)
+    return {name: written_value(getattr(component, name)) for name in fields_of(cls)}
 
 
 def written_value(value: Any) -> Any:

@@ -1,11 +1,12 @@
 """Blocks, repeats and expressions undone: a flat list of nodes, each with its path for a name.
 
-Names are resolved late (`Targets` are followed by `resolve`), so that a node may use one that stands below it. A scope is the
-top of the file or the inside of one use of a block; it sees its own nodes and inputs and nothing of what is around it.
+Names are resolved late (`Targets` are followed by `resolve`), so that a node may use one that stands below it. A scope
+is the top of the file or the inside of one use of a block; it sees its own nodes and inputs and nothing of what is
+around it.
 
-Automatic names count the nodes of an op within their scope: the third `dense` is `dense_3`, named ones counted too, so that
-giving one node a name renames no other (weights are stored under these names). A repeated node is a folder of its repetitions:
-`stage/0`, `stage/1`, …; what stands in a block is below the name of its use: `stage/0/conv2d_1`.
+Automatic names count the nodes of an op within their scope: the third `dense` is `dense_3`, named ones counted too, so
+that giving one node a name renames no other (weights are stored under these names). A repeated node is a folder of its
+repetitions: `stage/0`, `stage/1`, …; what stands in a block is below the name of its use: `stage/0/conv2d_1`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ MAX_NODES = 200_000
 UNKNOWN = "?"
 """Stands among the inputs of a scope whose inputs could not be read: nobody complains of missing ones."""
 FIRST = ""
-"""Stands for the argument of an input that a node takes from the one above it, unless its `in` names the op's first input."""
+"""Stands for the argument of an input taken from the node above, unless `in` names the op's first input."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*")
 
 
@@ -223,9 +224,12 @@ class Expansion:
                 return None
             if not (isinstance(given, Scalar) and isinstance(given.value, str) and _NAME.fullmatch(given.value)):
                 self.report.error(
-                    "bad-name", f"{written(given)} cannot be the name of a node", given,
-                    help="take letters, digits, `_` and `-`, a letter first; `/` stands between the parts of a path", stack=scope.stack,
-                )  # fmt: skip
+                    "bad-name",
+                    f"{written(given)} cannot be the name of a node",
+                    given,
+                    help="take letters, digits, `_` and `-`, a letter first; `/` stands between the parts of a path",
+                    stack=scope.stack,
+                )
                 return None
             name, at = given.value, given
         if name in scope.entities or name in scope.inputs or scope.path(name) in self.entities:
@@ -320,7 +324,7 @@ class Expansion:
     def _repeated(
         self, op: Scalar, form: NodeForm, scope: Scope, name: str, repeat: int, index: str, inputs: list, chained: bool
     ) -> Entity | Target | None:
-        """`repeat` copies in a chain: each takes the one before it for its first input, and the other inputs as given."""
+        """`repeat` copies in a chain: each takes the one before it for its first input, the others as given."""
         entity: Entity | Target | None = inputs[0][1] if inputs else None
         for i in range(repeat):
             names = ChainMap({index: i}, scope.names)  # type: ignore[arg-type]
@@ -406,9 +410,13 @@ class Expansion:
             )
             return None
         self.report.error(
-            "unknown-op", f"there is no op or block `{op.value}`", op, *notes,
-            help=near_names(op.value, known) or "`flownet op list` lists the ops; blocks stand in `blocks:`", stack=stack,
-        )  # fmt: skip
+            "unknown-op",
+            f"there is no op or block `{op.value}`",
+            op,
+            *notes,
+            help=near_names(op.value, known) or "`flownet op list` lists the ops; blocks stand in `blocks:`",
+            stack=stack,
+        )
         return None
 
     def _settings(self, node: FlatNode, options: TreeMapping | None, scope: Scope, stack: tuple[str, ...]) -> None:

@@ -27,9 +27,17 @@ _LARGEST = 10**18
 _LONGEST_TEXT = 10_000
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "abs": abs, "ceil": math.ceil, "floor": math.floor, "int": int, "len": len, "log2": math.log2, "max": max, "min": min,
-    "round": round, "sqrt": math.sqrt,
-}  # fmt: skip
+    "abs": abs,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "int": int,
+    "len": len,
+    "log2": math.log2,
+    "max": max,
+    "min": min,
+    "round": round,
+    "sqrt": math.sqrt,
+}
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod,
@@ -70,7 +78,7 @@ def resolve(tree: Tree, names: Names, report: Report, stack: tuple[str, ...] = (
 def substitute(text: str, names: Names) -> Any:
     """The value of a text with `$` in it: of any type when it is one expression, else a text.
 
-    >>> substitute("$width", {"width": 6}), substitute("${2 * width}", {"width": 6}), substitute("c$width", {"width": 6})
+    >>> substitute("$width", {"width": 6}), substitute("${2 * width}", {"width": 6}), substitute("c$w", {"w": 6})
     (6, 12, 'c6')
 
     Raises FlownetError: `unknown-variable`, `bad-expression`.

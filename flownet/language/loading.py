@@ -219,9 +219,11 @@ class _Loading:
             builder.input(name, type_, Origin(key.span))
             for symbol in sorted(symbols_of(type_.shape) & set(variables)):
                 report.warning(
-                    "symbol-is-variable", f"`{symbol}` is a size that the data decide, though a variable has that name", value,
+                    "symbol-is-variable",
+                    f"`{symbol}` is a size that the data decide, though a variable has that name",
+                    value,
                     help=f"write `${symbol}` for the variable's value, or rename one of them",
-                )  # fmt: skip
+                )
         return found
 
     def _nodes(self, root: TreeMapping, expansion: Expansion, scope: Scope) -> Target | None:

@@ -83,5 +83,6 @@ def _several_keys(tree: Mapping, report: Report, stack: Sequence[str]) -> None:
     if first in RESERVED:
         help = f"add `op:`, as in `{{name: …, op: dense, …}}`, or write `- dense: {{{first}: …}}`"
     else:
-        help = f"attributes stand below `{first}:`, two columns further in, or in braces: `- {first}: {{{keys[1].text}: …}}`"
+        braces = f"`- {first}: {{{keys[1].text}: …}}`"
+        help = f"attributes stand below `{first}:`, two columns further in, or in braces: {braces}"
     report.error("bad-node", f"a node has one op, found the keys {names}", keys[1], help=help, stack=stack)

@@ -1,7 +1,7 @@
 """`--set train.epochs=3`: any value of a file replaced from outside, before anything is made of it.
 
-A path goes through keys, and through lists by position or, for nodes, by name: `nodes.conv2d_1.kernel=3`. The value is read as
-YAML. What is wrong with an override is shown in the text of the override itself.
+A path goes through keys, and through lists by position or, for nodes, by name: `nodes.conv2d_1.kernel=3`. The value is
+read as YAML. What is wrong with an override is shown in the text of the override itself.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Text -> tree: YAML 1.2 and JSON, with the place of every scalar.
 
-ruamel.yaml's scanner and parser give *events*, which are consumed here one by one: its own composer is recursive, and so
-is stopped by 10,000 levels of nesting. Tags are refused, so that nothing in a file can name a Python object; aliases are
-counted, so that none can blow up.
+ruamel.yaml's scanner and parser give *events*, which are consumed here one by one: its own composer is recursive, and
+so is stopped by 10,000 levels of nesting. Tags are refused, so that nothing in a file can name a Python object; aliases
+are counted, so that none can blow up.
 
-One thing goes beyond YAML: `${…}` and `float32[…]` may stand without quotes inside `{…}` and `[…]`, where YAML would take
-their brackets for its own. Their brackets are swapped for stand-ins of the same width before YAML sees them.
+One thing goes beyond YAML: `${…}` and `float32[…]` may stand without quotes inside `{…}` and `[…]`, where YAML would
+take their brackets for its own. Their brackets are swapped for stand-ins of the same width before YAML sees them.
 """
 
 from __future__ import annotations

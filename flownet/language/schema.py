@@ -1,7 +1,8 @@
 """`flownet schema`: the JSON Schema (draft 2020-12) of graph files, with everything that is installed, for editors.
 
-It knows names and types, and not what depends on other parts of the file: whether a value exists, or whether shapes fit. In a file
-with `blocks` or `include` any name may be a block's, so that a misspelt op is found there by `flownet check` alone.
+It knows names and types, and not what depends on other parts of the file: whether a value exists, or whether shapes
+fit. In a file with `blocks` or `include` any name may be a block's, so that a misspelt op is found there by `flownet
+check` alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What YAML's parser complains about, in words that say what to do.
 
-YAML cannot be read on after a syntax error: indentation is its structure, so that whatever follows would be guesswork. So
-this is the one kind of mistake of which only the first is reported.
+YAML cannot be read on after a syntax error: indentation is its structure, so that whatever follows would be guesswork.
+So this is the one kind of mistake of which only the first is reported.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
             what = "the end of the file" if got and "stream end" in got[1] else (got[1] if got else problem)
             what = what.replace("'", "`")
             notes = (
-                f"in line {at_problem.line}, column {at_problem.column}, comes {what} where a `,` or `{closing}` is due",
+                f"in line {at_problem.line}, column {at_problem.column}, "
+                f"comes {what} where a `,` or `{closing}` is due",
             )
         help = f"close it with `{closing}`, put `,` between items, and quotes around texts that hold brackets"
     elif "expected <block end>" in problem:

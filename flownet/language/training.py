@@ -22,8 +22,18 @@ from flownet.types import DType, TensorType
 __all__ = ["KEYS", "SETTINGS", "read_training"]
 
 KEYS = (
-    "data", "loss", "optimizer", "metrics", "schedule", "batch", "epochs", "seed", "clip", "regularise", "early_stopping",
-)  # fmt: skip
+    "data",
+    "loss",
+    "optimizer",
+    "metrics",
+    "schedule",
+    "batch",
+    "epochs",
+    "seed",
+    "clip",
+    "regularise",
+    "early_stopping",
+)
 
 SETTINGS: dict[str, dict[str, tuple[Any, Any]]] = {
     # key -> its own keys: the type, and the default (None: may be left out, `...`: required)
@@ -75,22 +85,33 @@ class _Training:
         metrics = self._metrics(losses)
         if report.failed or not whole:
             return None
-        pending = self._declare_targets(data, [node for _, node in (*losses, *metrics)])
+        self._declare_targets(data, [node for _, node in (*losses, *metrics)])
         own = [node for _, node in (*losses, *metrics) if node.name not in self.graph.nodes]
         self.assembly.add(own)
-        loss = self._total(losses, pending)
+        loss = self._total(losses)
         self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
         if report.failed or loss is None:
             return None
         declared = self.assembly.declarations
         feed = {name: field for name, field in data.feed.items() if name in self.graph.values} if data else {}
         return TrainSection(
-            self.graph, loss, {name: node.name for name, node in metrics}, optimizer, schedule,
-            data.dataset if data else None, feed, **counts, **settings,
+            self.graph,
+            loss,
+            {name: node.name for name, node in metrics},
+            optimizer,
+            schedule,
+            data.dataset if data else None,
+            feed,
+            batch=counts["batch"],
+            epochs=counts["epochs"],
+            seed=counts["seed"],
+            clip=settings["clip"],
+            regularise=settings["regularise"],
+            early_stopping=settings["early_stopping"],
             objective=tuple(declared[node.name] for _, node in losses if node.name in declared),
             weights=tuple(weight for weight, _ in losses),
             measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
-        )  # fmt: skip
+        )
 
     def _misspelt(self, key: str) -> bool:
         return any(name not in KEYS and near_names(name, [key]) for name in self.tree.pairs)
@@ -130,7 +151,7 @@ class _Training:
             if isinstance(value, Scalar) and value.failed:
                 continue
             wanted = known[name][0]
-            number = value.value if isinstance(value, Scalar) else None
+            number: Any = value.value if isinstance(value, Scalar) else None
             fits = (
                 isinstance(number, str)
                 if wanted is str
@@ -144,7 +165,7 @@ class _Training:
                 }[wanted]
                 self.report.error("bad-setting", f"`{name}` of `{key}` takes {word}, got {written(value)}", value)
                 continue
-            found[name] = float(number) if wanted is float else number  # type: ignore[arg-type]
+            found[name] = float(number) if wanted is float else number
         for name, (_, default) in known.items():
             if default is ... and name not in tree.pairs:
                 self.report.error(
@@ -250,9 +271,12 @@ class _Training:
             if default is None:
                 names = list(entity.op.signature_inputs)
                 self.report.error(
-                    "missing-input", f"the {chapter} `{entity.op.name}` does not say what it takes", entity.at,
-                    help=f"write `{entity.op.name}: {{in: [{', '.join(names)}]}}` with the network's value and the data's field",
-                )  # fmt: skip
+                    "missing-input",
+                    f"the {chapter} `{entity.op.name}` does not say what it takes",
+                    entity.at,
+                    help=f"write `{entity.op.name}: {{in: [{', '.join(names)}]}}` "
+                    "with the network's value and the data's field",
+                )
                 return None
             count = len(entity.op.signature_inputs) or len(default)
             entity.inputs, entity.chained = default[:count], False
@@ -297,9 +321,8 @@ class _Training:
 
     # -- targets -------------------------------------------------------------------------------------------------------
 
-    def _declare_targets(self, data: FedData | None, nodes: list[FlatNode]) -> bool:
-        """Add the fields that the loss and the metrics name as inputs of the graph. True when a type had to be guessed."""
-        guessed = False
+    def _declare_targets(self, data: FedData | None, nodes: list[FlatNode]) -> None:
+        """Add the fields that the loss and the metrics name as inputs."""
         batch = batch_dim(self.graph)
         for node in nodes:
             for _, target, at in _given(node):
@@ -313,22 +336,26 @@ class _Training:
                         known = [*self.scope.entities, *(v.name for v in self.graph.inputs), *data.fields]
                         fields = ", ".join(f"`{f}`" for f in data.fields)
                         self.report.error(
-                            "unknown-target", f"`{source.name}` is neither a value of the graph nor a field of dataset `{data.name}`", at,
+                            "unknown-target",
+                            f"`{source.name}` is neither a value of the graph nor a field of dataset `{data.name}`",
+                            at,
                             help=near_names(source.name, known) or f"its fields are {fields}",
-                        )  # fmt: skip
-                        return True
+                        )
+                        return
                     type_ = batch_type(field, batch)
                 else:
                     found = self._guess(node, source.name)
                     if found is None:
                         self.report.error(
-                            "unknown-target", f"`{source.name}` is no value of the graph, and there are no data that could have it", at,
-                            help=near_names(source.name, list(self.scope.entities)) or "name a `dataset` that can be opened, or declare it in `inputs:`",
-                        )  # fmt: skip
-                        return True
-                    type_, guessed = found, True
+                            "unknown-target",
+                            f"`{source.name}` is no value of the graph, and there are no data that could have it",
+                            at,
+                            help=near_names(source.name, list(self.scope.entities))
+                            or "name a `dataset` that can be opened, or declare it in `inputs:`",
+                        )
+                        return
+                    type_ = found
                 self.assembly.builder.input(source.name, type_)
-        return guessed
 
     def _guess(self, node: FlatNode, name: str) -> TensorType | None:
         """A type for a target that the op accepts: class indices, else what the first input is."""
@@ -363,7 +390,7 @@ class _Training:
 
     # -- the loss as one scalar ----------------------------------------------------------------------------------------
 
-    def _total(self, losses: list[tuple[float, FlatNode]], guessed: bool) -> str | None:
+    def _total(self, losses: list[tuple[float, FlatNode]]) -> str | None:
         values: list[tuple[float, Value]] = []
         for weight, node in losses:
             built = self.graph.nodes.get(node.name)
@@ -394,10 +421,13 @@ def _given(node: FlatNode) -> list[tuple[str | None, Target | None, Tree]]:
 
 
 def _in_order(loss: FlatNode) -> list[tuple[str | None, Target | None, Tree]]:
-    """The inputs of a loss, by position, whichever way they were written: what its metrics take unless they say `in`."""
+    """The inputs of a loss by position, whichever way they were written: what metrics without `in` take."""
     names = loss.op.signature_inputs
     order = {name: position for position, name in enumerate(names)}
-    entries = [(order.get(argument, 0) if argument else i, entry) for i, (argument, *entry) in enumerate(_given(loss))]
+    entries = [
+        (order.get(argument, 0) if argument else position, (target, at))
+        for position, (argument, target, at) in enumerate(_given(loss))
+    ]
     return [(None, target, at) for _, (target, at) in sorted(entries, key=lambda entry: entry[0])]
 
 

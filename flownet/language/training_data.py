@@ -175,17 +175,23 @@ class DataReader:
                 if known[0] != have:
                     note = f"{known[0]} comes from {known[1]}, {have} from dimension {axis} of `{value.name}`"
                     self.report.error(
-                        "symbol-two-sizes", f"the symbol `{symbol}` would be {known[0]} and {have}: {what}", value.origin.span,
-                        note, help="a symbol means one size everywhere: use another symbol, or crop the data",
-                    )  # fmt: skip
+                        "symbol-two-sizes",
+                        f"the symbol `{symbol}` would be {known[0]} and {have}: {what}",
+                        value.origin.span,
+                        note,
+                        help="a symbol means one size everywhere: use another symbol, or crop the data",
+                    )
                     return
                 continue
             bound = want.bind({s: size for s, (size, _) in sizes.items()}) if isinstance(want, Symbolic) else want
             if bound != have:
                 self.report.error(
-                    "data-mismatch", what, value.origin.span, f"dimension {axis} is {bound} here and {have} in the data",
+                    "data-mismatch",
+                    what,
+                    value.origin.span,
+                    f"dimension {axis} is {bound} here and {have} in the data",
                     help=f"declare it as `{found}`, or change the data with `augment`",
-                )  # fmt: skip
+                )
                 return
 
 

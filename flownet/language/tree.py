@@ -1,7 +1,7 @@
-"""What a graph file says before anybody knows what it means: scalars, lists and mappings, each with its place in the file.
+"""What a graph file says before anybody knows what it means: scalars, lists and mappings, each with its place.
 
-The trees are immutable, so that an anchor's subtree may stand in several places and an override copies only the path that
-leads to it.
+The trees are immutable, so that an anchor's subtree may stand in several places and an override copies only the path
+that leads to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The variables of a file and of what it includes: evaluated when somebody asks, so that they may stand in any order."""
+"""The variables of a file and of what it includes: evaluated when somebody asks, so they may stand in any order."""
 
 from __future__ import annotations
 
