@@ -21,7 +21,6 @@ from flownet.executor.session import Plan, sizes_of
 from flownet.graph import Graph, Kind
 from flownet.language import Document, load as load_document
 from flownet.passes.differentiate import differentiate
-from flownet.passes.expand_composites import expand_composites
 from flownet.passes.specialise_inference import specialise_inference
 from flownet.passes.pipeline import Pass, insert_passes
 from flownet.plugin_record import check_record, plugins_needed, requirements
@@ -74,10 +73,7 @@ class Network:
         sizes = sizes_of(self.inference, arrays)
         key = ("gradients", of, wrt, tuple(sorted(sizes.items())))
         if key not in self._derived:
-            self._check_values((of, *wrt))
-            base = self.inference.copy()
-            base.outputs = {name: name for name in (of, *wrt) if base.values[name].kind is Kind.RESULT}
-            graph = expand_composites(base.bind(sizes))
+            graph = specialise_inference(self._with_outputs((of, *wrt), Kind.RESULT).bind(sizes))
             real = {name: graph.outputs.get(name, name) for name in (of, *wrt)}
             graph, found = differentiate(graph, real[of], [real[name] for name in wrt])
             graph.outputs = {name: found[real[name]] for name in wrt}
@@ -128,17 +124,18 @@ class Network:
 
     def _fetching(self, names: tuple[str, ...]) -> Graph:
         if names not in self._derived:
-            self._check_values(names)
-            graph = self.inference.copy()
-            graph.outputs = {name: name for name in names}
-            self._derived[names] = graph
+            self._derived[names] = specialise_inference(self._with_outputs(names))
         return self._derived[names]
 
-    def _check_values(self, names: Iterable[str]) -> None:
+    def _with_outputs(self, names: Iterable[str], *kinds: Kind) -> Graph:
+        """The graph as declared with `names` (those of the given kinds, or all) as its outputs."""
+        graph = self.graph.copy()
         for name in names:
-            if name not in self.inference.values:
-                help = near_names(name, self.inference.values) or "`flownet describe` lists them"
+            if name not in graph.values:
+                help = near_names(name, graph.values) or "`flownet describe` lists them"
                 raise FlownetError.of("unknown-value", f"the graph has no value `{name}`", help=help)
+        graph.outputs = {name: name for name in names if not kinds or graph.values[name].kind in kinds}
+        return graph
 
 
 def load(
