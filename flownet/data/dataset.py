@@ -67,14 +67,16 @@ class Dataset:
         """The splits as they lie on the disk: `train`, and `validation` and `test` where there are any."""
         raise NotImplementedError(f"{type(self).__name__} has no `read`")
 
-    def open(self, root: Path | str | DataRoot | None = None) -> Splits:
+    def open(self, root: Path | str | DataRoot | None = None, *, beside: Path | None = None) -> Splits:
         """The splits, prepared as the options say; `train` is always there, `validation` and `test` may be absent.
+
+        beside: the folder of the graph file, where relative paths are sought first
 
         Raises FlownetError, `data-…`, for what is missing, damaged or not as expected; it names the file.
         """
         splits = prepare(
             self.name,
-            self.read(DataRoot.of(root)),
+            self.read(DataRoot.of(root, beside=beside)),
             validation=self.validation,
             seed=self.split_seed,
             limit=self.limit,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flownet.errors import Diagnostic
@@ -75,6 +76,7 @@ class Document:
     vars:     the variables' values
     warnings: what is suspicious and yet no error
     nodes:    the nodes in full form, in the order of the file
+    folder:   where the file lies, which relative paths of data start from; None for a graph made in Python
     """
 
     graph: Graph
@@ -84,3 +86,4 @@ class Document:
     vars: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     nodes: tuple[Declaration, ...] = ()
+    folder: Path | None = None

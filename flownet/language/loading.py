@@ -125,7 +125,7 @@ class _Loading:
         given = read_overrides(overrides, report)
         root = apply(root, given, report)
         self._check_keys(root)
-        folder = self.path.parent if self.path is not None else Path()
+        folder = self._folder or Path()
         variables = Variables(report)
         library = Library(report, variables)
         library.take(root, folder, self.path)
@@ -152,7 +152,11 @@ class _Loading:
             return None
         self._warn_of_nodes(graph, fetched, train)
         nodes = tuple(assembly.declarations[node.name] for node in expansion.nodes)
-        return Document(graph, train, tuple(plugins), self.name, values, tuple(report.all), nodes)
+        return Document(graph, train, tuple(plugins), self.name, values, tuple(report.all), nodes, self._folder)
+
+    @property
+    def _folder(self) -> Path | None:
+        return self.path.parent if self.path is not None else None
 
     # -- the parts -----------------------------------------------------------------------------------------------------
 
@@ -315,6 +319,7 @@ class _Loading:
             components,
             self.report,
             data_root=self.data_root,
+            folder=self._folder,
             whole=whole,
         )
 

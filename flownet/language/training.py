@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from flownet.errors import FlownetError, near_names
@@ -60,7 +61,7 @@ class _Training:
         self.tree, self.scope, self.components, self.report = tree, scope, components, report
         self.expansion, self.inference = expansion, assembly
 
-    def read(self, data_root: Any, whole: bool) -> TrainSection | None:
+    def read(self, data_root: Any, folder: Path | None, whole: bool) -> TrainSection | None:
         tree, report = self.tree, self.report
         for name, (key, _) in tree.pairs.items():
             if name not in KEYS:
@@ -74,7 +75,7 @@ class _Training:
             help = "add `optimizer: {sgd: {learning_rate: 0.1}}`"
             report.error("missing-key", "`train` needs an `optimizer`", self.tree, help=help)
         reader = DataReader(self.components, report)
-        data = reader.read(tree.get("data"), data_root)
+        data = reader.read(tree.get("data"), data_root, folder)
         self.graph = reader.fed_graph(self.inference.graph, data) if whole else self.inference.graph.copy()
         self.assembly = Assembly(self.graph, self.expansion, self.components, report)
         self.assembly.declarations = dict(self.inference.declarations)
@@ -444,6 +445,7 @@ def read_training(
     report: Report,
     *,
     data_root: Any,
+    folder: Path | None,
     whole: bool,
 ) -> TrainSection | None:
     """The section, or None after reports.
@@ -460,4 +462,4 @@ def read_training(
             help="write `train: {data: …, loss: …, optimizer: …}`",
         )
         return None
-    return _Training(tree, assembly, expansion, scope, components, report).read(data_root, whole)
+    return _Training(tree, assembly, expansion, scope, components, report).read(data_root, folder, whole)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from flownet.errors import FlownetError, near_names
@@ -35,7 +37,7 @@ class DataReader:
     def __init__(self, components: Components, report: Report) -> None:
         self.components, self.report = components, report
 
-    def read(self, tree: Tree | None, data_root: Any) -> FedData | None:
+    def read(self, tree: Tree | None, data_root: Any, folder: Path | None) -> FedData | None:
         if tree is None or (isinstance(tree, Scalar) and (tree.failed or tree.value is None)):
             return None
         if isinstance(tree, Scalar) and isinstance(tree.value, str):
@@ -77,18 +79,19 @@ class DataReader:
             )
         if dataset is None:
             return None
-        fields = self._fields(dataset, name, data_root)
+        fields = self._fields(dataset, name, data_root, folder)
         pairs = feed_tree.pairs if isinstance(feed_tree, TreeMapping) else {}
         return FedData(dataset, feed, pairs, fields, name, str(name.value))
 
-    def _fields(self, dataset: Any, at: Tree, data_root: Any) -> Mapping[str, Any] | None:
+    def _fields(self, dataset: Any, at: Tree, data_root: Any, folder: Path | None) -> Mapping[str, Any] | None:
         """The fields of an example after augmentation; None after a warning when the data cannot be opened here."""
         try:
             if hasattr(dataset, "declared_fields"):
                 fields = dataset.declared_fields()
             else:
                 cheap = _without(dataset, {"standardise": "none", "validation": 0, "limit": None})
-                fields = cheap.open(data_root)["train"].fields
+                beside = {"beside": folder} if "beside" in inspect.signature(cheap.open).parameters else {}
+                fields = cheap.open(data_root, **beside)["train"].fields
             for augmentation in getattr(dataset, "augment", ()):
                 fields = augmentation.fields_after(fields)
             return fields

@@ -152,3 +152,17 @@ def test_a_loss_with_inputs_by_name_hands_them_to_the_metrics_in_order() -> None
     found = section("train: {loss: {cross_entropy: {in: {target: label, logits: logits}}}, metrics: accuracy, optimizer: sgd}\n")
     assert dict(found.graph.nodes["metrics/accuracy_1"].inputs) == {"x": "logits", "target": "label"}
     assert str(found.graph.values["label"].type) == "int32[N]"
+
+
+def test_paths_of_data_start_from_the_graph_file(tmp_path) -> None:
+    pytest.importorskip("flownet.data.datasets.csv_file")
+    from flownet.registry import default_registry
+
+    (tmp_path / "points.csv").write_text("a,b,kind\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n")
+    graph = tmp_path / "net.yaml"
+    graph.write_text(
+        "inputs: {x: float32[N, 2]}\nnodes: [relu]\n"
+        "train: {data: {dataset: csv, path: points.csv, target: kind}, loss: relu_1, optimizer: {sgd: {}}}\n"
+    )
+    document, found = check(graph, registry=default_registry())
+    assert "data-missing" not in [d.code for d in found]
