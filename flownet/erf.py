@@ -1,8 +1,9 @@
 """The error function, which NumPy lacks: erf(x) = 2/√π ∫₀ˣ exp(−t²) dt.
 
-Rational approximations of W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969),
-631-637, in three ranges: erf itself up to 0.46875, then erfc = 1 − erf times exp(x²) up to 4 and beyond. The figures are
-those of the paper (and of netlib's specfun/erf); tests/test_erf.py holds them against 30 digits and against the C library.
+Rational approximations of W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23
+(1969), 631-637, in three ranges: erf itself up to 0.46875, then erfc = 1 − erf times exp(x²) up to 4 and beyond. The
+figures are those of the paper (and of netlib's specfun/erf); tests/test_erf.py holds them against 30 digits and
+against the C library.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _SMALL = (
 )
 _MIDDLE = (
     (
-        2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1, 2.98635138197400131e2,
-        8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3,
+        2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594, 6.61191906371416295e1,
+        2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
+        1.23033935479799725e3,
     ),
     (
         1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
@@ -31,7 +33,8 @@ _LARGE = (
         1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
         1.60837851487422766e-2, 6.58749161529837803e-4,
     ),
-    (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3),
+    (1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1, 6.05183413124413191e-2,
+    2.33520497626869185e-3),
 )  # fmt: skip
 _SMALL_ENDS, _MIDDLE_ENDS, _ALL_ONES = 0.46875, 4.0, 6.0  # beyond 6, erfc < 2.2e-17: erf is 1 in float64
 

@@ -161,7 +161,7 @@ class ElementwiseOp(_Elementwise):
         return {
             f.name: Number(float(getattr(self, f.name)))
             for f in fields(self)
-            if isinstance(getattr(self, f.name), (bool, int, float))
+            if isinstance(getattr(self, f.name), (bool, int, float)) and f.name not in self.operands
         }
 
     def expressions(self) -> Mapping[str, Expression]:
@@ -171,6 +171,12 @@ class ElementwiseOp(_Elementwise):
         for output, text in texts.items():
             result[output] = known[output] = substitute(parse(text), known)
         return result
+
+    def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
+        for name, type_ in types.items():
+            if type_.dtype is DType.bool:
+                raise FlownetError.of("dtype-mismatch", f"`{self.name}` takes numbers as `{name}`, got {type_}")
+        return super().result_types(types)
 
     def derivatives(self) -> Mapping[str, Expression]:
         attributes = self._attributes()

@@ -74,8 +74,10 @@ class Gradient(Op):
         forward_flops, multiply_adds = 0, 0
         if self.method != "backward" and "dy" in inputs:  # each of conv2d's gradients is one convolution again
             types = {**inputs, **dict(zip(self.wrt, self.types, strict=True)), "y": inputs["dy"]}
-            multiply_adds = self.op._call(self.op.multiply_adds, types)
-            forward_flops = 2 * multiply_adds
+            needed = _signature(self.op.multiply_adds.__func__).inputs  # type: ignore[attr-defined]
+            if all(name in types for name in needed):  # a bias' gradient, a sum, has not what the product is counted by
+                multiply_adds = self.op._call(self.op.multiply_adds, types)
+                forward_flops = 2 * multiply_adds
         return forward_flops or sum((type_.size for type_ in self.types), start=0), multiply_adds
 
     def bind(self, sizes: Mapping[str, int]) -> Gradient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from flownet.errors import FlownetError
 from flownet.types import Dim, TensorType
@@ -21,7 +22,7 @@ def bad_attribute(op: str, attribute: str, must: str, value: object) -> FlownetE
 
 
 def require_float(op: str, **types: TensorType | None) -> None:
-    """Raise FlownetError (`dtype-mismatch`) unless all are of one floating-point type; None stands for an absent input."""
+    """Raise FlownetError (`dtype-mismatch`) unless all are of one floating-point type; None is an absent input."""
     given = {name: type_ for name, type_ in types.items() if type_ is not None}
     for name, type_ in given.items():
         if not type_.dtype.is_float:
@@ -46,9 +47,9 @@ def resolve_axis(op: str, axis: int, x: TensorType) -> int:
 
 
 def resolve_axes(op: str, axes: Sequence[int], x: TensorType) -> tuple[int, ...]:
-    """The axes counted from 0, ascending. Raises FlownetError as `resolve_axis`, also for an axis that is named twice."""
+    """The axes counted from 0, ascending. Raises FlownetError as `resolve_axis`, and for one that is named twice."""
     resolved = sorted(resolve_axis(op, axis, x) for axis in axes)
-    for first, second in zip(resolved, resolved[1:], strict=False):
+    for first, second in pairwise(resolved):
         if first == second:
             raise FlownetError.of("bad-attribute", f"`axes` of `{op}` names axis {first} twice: {list(axes)}")
     return tuple(resolved)

@@ -21,7 +21,8 @@ class Elu(ElementwiseOp):
     Shapes: float32[…] -> the same.
     Gradient: dx = dy for x > 0, else dy · (y + alpha).
     Numerical care: exp(x) − 1 by `expm1`, which is exact near 0, and of min(x, 0), which cannot overflow.
-    Source: Clevert, Unterthiner, Hochreiter 2016, "Fast and accurate deep network learning by exponential linear units".
+    Source: Clevert, Unterthiner, Hochreiter 2016, "Fast and accurate deep network learning by exponential linear
+    units".
     """
 
     alpha: float = 1.0
@@ -38,6 +39,7 @@ class Elu(ElementwiseOp):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         # exp(−log 2) = 1/2
-        yield Sample(cls(), {"x": [[-0.6931471805599453, 2.0], [-1.0, 0.5]]},
-                     {"y": [[-0.5, 2.0], [-0.6321205588285577, 0.5]]})  # fmt: skip
+        yield Sample(
+            cls(), {"x": [[-0.6931471805599453, 2.0], [-1.0, 0.5]]}, {"y": [[-0.5, 2.0], [-0.6321205588285577, 0.5]]}
+        )
         yield Sample(cls(alpha=0.5), {"x": [-0.6931471805599453, -1e4, 1e4]}, {"y": [-0.25, -0.5, 1e4]})

@@ -53,7 +53,10 @@ class Gelu(ElementwiseOp):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         # Φ(1) = 0.84134474606854…, Φ(2) = 0.97724986805182… from tables of the normal distribution
-        yield Sample(cls(), {"x": [[0.0, 1.0], [-1.0, 2.0]]},
-                     {"y": [[0.0, 0.8413447460685429], [-0.15865525393145707, 1.9544997361036416]]})  # fmt: skip
+        yield Sample(
+            cls(),
+            {"x": [[0.0, 1.0], [-1.0, 2.0]]},
+            {"y": [[0.0, 0.8413447460685429], [-0.15865525393145707, 1.9544997361036416]]},
+        )
         yield Sample(cls("tanh"), {"x": [0.0, 1.0, -1.0]}, {"y": [0.0, 0.8411919906082768, -0.15880800939172324]})
         yield Sample(cls(), {"x": [-1e4, 1e4]}, {"y": [0.0, 1e4]}, note="no overflow far out")

@@ -1,58 +1,59 @@
-"""Scores to probabilities."""
+"""softmax: scores to probabilities."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from flownet.errors import FlownetError
 from flownet.op import Op, Sample
+from flownet.ops.requirements import require_float, resolve_axis
 from flownet.types import Dim, TensorType
 
-__all__ = ["Softmax", "check_axis"]
-
-
-def check_axis(op: str, axis: int, x: TensorType) -> None:
-    """Raise FlownetError unless x has the axis, which may count from the end."""
-    if not -x.rank <= axis < x.rank:
-        raise FlownetError.of("bad-axis", f"`{op}` along axis {axis}, but its input is {x}", help=f"take an axis from {-x.rank} to {x.rank - 1}")
+__all__ = ["Softmax"]
 
 
 @dataclass(frozen=True)
 class Softmax(Op):
-    """Probabilities along an axis, y_i = e^x_i / Σ_j e^x_j.
+    """Probabilities along an axis, from scores: y_i = exp(x_i) / Σ_j exp(x_j).
 
-    axis: along which they sum to 1; -1 for classes in [n, classes], 1 for classes of pixels in [n, classes, h, w].
+    axis: the axis that sums to 1, negative counts from the end; 1 gives a probability map of images [n, c, h, w]
 
-    Shapes: any with that axis. Gradient: dx = y·(dy − Σ_j dy_j·y_j): only y is kept.
-    Care: the largest score is subtracted first, so that nothing overflows. Source: Bridle 1990.
+    Shapes: float32[…] -> the same.
+    Gradient: dx = y · (dy − Σ_j y_j dy_j), the sum along the axis; only y is kept.
+    Numerical care: the maximum along the axis is subtracted first, which changes nothing but keeps exp at most 1, so
+    that scores of ±1e4 are as good as others. For the logarithm take `log_softmax`, for training `cross_entropy` on
+    the scores.
+    Source: Bridle 1990.
     """
+
+    axis: int = -1
 
     name = "softmax"
     category = "activation"
 
-    axis: int = -1
-
     def infer(self, x: TensorType) -> TensorType:
-        check_axis(self.name, self.axis, x)
+        require_float(self.name, x=x)
+        resolve_axis(self.name, self.axis, x)
         return x
 
     def forward(self, x: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
-        y = np.subtract(x, x.max(self.axis, keepdims=True, initial=-np.inf), out=out)
-        np.exp(y, out=y)
-        y /= y.sum(self.axis, keepdims=True)
-        return y
+        out = np.subtract(x, x.max(axis=self.axis, keepdims=True, initial=-np.inf), out=out)
+        np.exp(out, out=out)
+        out /= out.sum(axis=self.axis, keepdims=True)
+        return out
 
     def backward(self, y: np.ndarray, dy: np.ndarray) -> np.ndarray:
-        return y * (dy - (dy * y).sum(self.axis, keepdims=True))
+        return y * (dy - (y * dy).sum(axis=self.axis, keepdims=True))
 
     def flops(self, x: TensorType) -> Dim:
-        return 4 * x.size
+        return 5 * x.size  # maximum, difference, exp, sum, quotient
 
     @classmethod
-    def samples(cls):
-        return [
-            Sample(cls(), {"x": [[0.0, 0.6931471805599453], [1e4, -1e4]]}, {"y": [[1 / 3, 2 / 3], [1.0, 0.0]]}, "1e4 does not overflow"),
-            Sample(cls(axis=1), {"x": np.log([[[1.0, 2.0], [3.0, 2.0]]])}, {"y": [[[0.25, 0.5], [0.75, 0.5]]]}, "per pixel"),
-        ]  # fmt: skip
+    def samples(cls) -> Iterable[Sample]:
+        # exp of 0, log 2, log 5 is 1, 2, 5: eighths
+        scores = [[0.0, 0.6931471805599453, 1.6094379124341003], [2.0, 2.0, 2.0]]
+        yield Sample(cls(), {"x": scores}, {"y": [[0.125, 0.25, 0.625], [1 / 3, 1 / 3, 1 / 3]]})
+        yield Sample(cls(axis=0), {"x": [[0.0, 1.0], [1.0986122886681098, 1.0]]}, {"y": [[0.25, 0.5], [0.75, 0.5]]})
+        yield Sample(cls(), {"x": [[1e4, -1e4, 1e4]]}, {"y": [[0.5, 0.0, 0.5]]}, note="no overflow far out")

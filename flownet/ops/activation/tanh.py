@@ -27,6 +27,9 @@ class Tanh(ElementwiseOp):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         # with exp(2x) = 3: (3 − 1) / (3 + 1)
-        yield Sample(cls(), {"x": [[0.0, 0.5493061443340549], [-0.5493061443340549, 1.0]]},
-                     {"y": [[0.0, 0.5], [-0.5, 0.7615941559557649]]})  # fmt: skip
+        yield Sample(
+            cls(),
+            {"x": [[0.0, 0.5493061443340549], [-0.5493061443340549, 1.0]]},
+            {"y": [[0.0, 0.5], [-0.5, 0.7615941559557649]]},
+        )
         yield Sample(cls(), {"x": [-1e4, 1e4]}, {"y": [-1.0, 1.0]}, note="no overflow far out")

@@ -45,7 +45,9 @@ class Clip(ElementwiseOp):
             if value is not None and not math.isfinite(value):
                 raise bad_attribute(self.name, attribute, "a finite number, or absent", value)
         if self.low is None and self.high is None:
-            raise FlownetError.of("bad-attribute", "`clip` has neither `low` nor `high`", help="write `- clip: {low: 0, high: 6}`")
+            raise FlownetError.of(
+                "bad-attribute", "`clip` has neither `low` nor `high`", help="write `- clip: {low: 0, high: 6}`"
+            )
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise bad_attribute(self.name, "low", f"below `high`, which is {self.high}", self.low)
 

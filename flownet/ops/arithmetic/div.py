@@ -27,5 +27,9 @@ class Div(ElementwiseOp):
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        yield Sample(cls(), {"a": [[1.0, 2.0], [3.0, -4.0]], "b": [[2.0, 0.5], [4.0, 8.0]]}, {"y": [[0.5, 4.0], [0.75, -0.5]]})
-        yield Sample(cls(), {"a": [1.0, 2.0], "b": [[4.0], [-2.0]]}, {"y": [[0.25, 0.5], [-0.5, -1.0]]}, note="both stretch")
+        yield Sample(
+            cls(), {"a": [[1.0, 2.0], [3.0, -4.0]], "b": [[2.0, 0.5], [4.0, 8.0]]}, {"y": [[0.5, 4.0], [0.75, -0.5]]}
+        )
+        yield Sample(
+            cls(), {"a": [1.0, 2.0], "b": [[4.0], [-2.0]]}, {"y": [[0.25, 0.5], [-0.5, -1.0]]}, note="both stretch"
+        )

@@ -16,8 +16,8 @@ class Exp(ElementwiseOp):
 
     Shapes: float32[…] -> the same.
     Gradient: dx = dy · y; only y is kept.
-    Numerical care: above 88.7 the result is inf in float32. Where exponentials are normalised or their logarithm is taken,
-    use `softmax`, `log_softmax` or `softplus`, which do not overflow.
+    Numerical care: above 88.7 the result is inf in float32. Where exponentials are normalised or their logarithm is
+    taken, use `softmax`, `log_softmax` or `softplus`, which do not overflow.
     """
 
     name = "exp"
@@ -27,5 +27,8 @@ class Exp(ElementwiseOp):
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        yield Sample(cls(), {"x": [[0.0, 0.6931471805599453], [-0.6931471805599453, 1.0]]},
-                     {"y": [[1.0, 2.0], [0.5, 2.718281828459045]]})  # fmt: skip
+        yield Sample(
+            cls(),
+            {"x": [[0.0, 0.6931471805599453], [-0.6931471805599453, 1.0]]},
+            {"y": [[1.0, 2.0], [0.5, 2.718281828459045]]},
+        )

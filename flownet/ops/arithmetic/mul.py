@@ -18,7 +18,8 @@ __all__ = ["Mul"]
 
 @dataclass(frozen=True)
 class Mul(Op):
-    """The product of two or more inputs, element by element: y = x0 · x1 · … Gates are made of it. The matrix product is `matmul`.
+    """The product of two or more inputs, element by element: y = x0 · x1 · … Gates are made of it. The matrix
+    product is `matmul`.
 
     Shapes: they broadcast by NumPy's rules: counted from the last axis, sizes are equal or 1.
     Gradient: for each input dy times the other inputs, summed over the axes along which that input was stretched.
@@ -39,7 +40,14 @@ class Mul(Op):
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        yield Sample(cls(), {"x0": [[1.0, 2.0], [3.0, 4.0]], "x1": [[10.0, 20.0], [30.0, -40.0]]},
-                     {"y": [[10.0, 40.0], [90.0, -160.0]]})  # fmt: skip
-        yield Sample(cls(), {"x0": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "x1": [0.5, 0.0, -1.0], "x2": [[2.0], [10.0]]},
-                     {"y": [[1.0, 0.0, -6.0], [20.0, 0.0, -60.0]]}, note="three inputs that broadcast")  # fmt: skip
+        yield Sample(
+            cls(),
+            {"x0": [[1.0, 2.0], [3.0, 4.0]], "x1": [[10.0, 20.0], [30.0, -40.0]]},
+            {"y": [[10.0, 40.0], [90.0, -160.0]]},
+        )
+        yield Sample(
+            cls(),
+            {"x0": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], "x1": [0.5, 0.0, -1.0], "x2": [[2.0], [10.0]]},
+            {"y": [[1.0, 0.0, -6.0], [20.0, 0.0, -60.0]]},
+            note="three inputs that broadcast",
+        )

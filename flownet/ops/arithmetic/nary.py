@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 from flownet.errors import FlownetError
 from flownet.expression import Call, Expression, Name
 from flownet.op import Elementwise, broadcast
@@ -16,7 +14,9 @@ __all__ = ["combined_type", "product", "total"]
 def combined_type(op: str, types: tuple[TensorType, ...]) -> TensorType:
     """The type of the result of two or more operands of one floating-point type. Raises FlownetError."""
     if len(types) < 2:
-        raise FlownetError.of("missing-input", f"`{op}` takes two or more inputs, got {len(types)}", help="list them: `in: [a, b]`")
+        raise FlownetError.of(
+            "missing-input", f"`{op}` takes two or more inputs, got {len(types)}", help="list them: `in: [a, b]`"
+        )
     require_float(op, **{f"x{i}": type_ for i, type_ in enumerate(types)})
     return TensorType(types[0].dtype, broadcast(op, [type_.shape for type_ in types]))
 
@@ -42,4 +42,7 @@ def _operands(count: int) -> tuple[str, ...]:
 
 
 def _chain(function: str, operands: tuple[str, ...]) -> Expression:
-    return reduce(lambda left, right: Call(function, (left, right)), map(Name, operands))
+    expression: Expression = Name(operands[0])
+    for operand in operands[1:]:
+        expression = Call(function, (expression, Name(operand)))
+    return expression

@@ -31,7 +31,8 @@ class Pow(ElementwiseOp):
 
     @property
     def derivative(self) -> dict[str, str]:  # type: ignore[override]
-        # the exponent less 1 is worked out here: between numbers, NumPy would work it out as a float64 that x would follow
+        # the exponent less 1 is worked out here: between numbers, NumPy would work it out as a float64 that x would
+        # follow
         return {"x": f"dy * {self.exponent} * x ** {self.exponent - 1.0}"} if self.exponent != 0 else {}
 
     def checked(self) -> None:

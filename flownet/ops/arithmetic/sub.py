@@ -26,5 +26,9 @@ class Sub(ElementwiseOp):
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        yield Sample(cls(), {"a": [[1.0, 2.0], [3.0, 4.0]], "b": [[10.0, 20.0], [0.5, -4.0]]}, {"y": [[-9.0, -18.0], [2.5, 8.0]]})
-        yield Sample(cls(), {"a": [1.0, 2.0], "b": [[10.0], [20.0]]}, {"y": [[-9.0, -8.0], [-19.0, -18.0]]}, note="both stretch")
+        yield Sample(
+            cls(), {"a": [[1.0, 2.0], [3.0, 4.0]], "b": [[10.0, 20.0], [0.5, -4.0]]}, {"y": [[-9.0, -18.0], [2.5, 8.0]]}
+        )
+        yield Sample(
+            cls(), {"a": [1.0, 2.0], "b": [[10.0], [20.0]]}, {"y": [[-9.0, -8.0], [-19.0, -18.0]]}, note="both stretch"
+        )

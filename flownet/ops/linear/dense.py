@@ -80,7 +80,9 @@ class Dense(Op):
 
     def _check(self, x: TensorType) -> None:
         require_float(self.name, x=x)
-        if not 1 <= x.rank <= 3:  # an image that was not flattened would give a layer along its width, which nobody means
+        if (
+            not 1 <= x.rank <= 3
+        ):  # an image that was not flattened would give a layer along its width, which nobody means
             raise mismatch(self.name, f"{x.dtype}[n, d]", x, help="put `- flatten` above it" if x.rank else "")
         if not isinstance(x.shape[-1], int):
             note = f"the weight is [{self.units}, {x.shape[-1]}], and `{x.shape[-1]}` is not known"
@@ -91,5 +93,9 @@ class Dense(Op):
         weight, bias = [[1.0, 0.0, 2.0], [-1.0, 3.0, 0.5]], [10.0, 20.0]
         x = [[1.0, 2.0, 3.0], [0.0, -1.0, 4.0]]
         yield Sample(cls(2), {"x": x, "weight": weight, "bias": bias}, {"y": [[17.0, 26.5], [18.0, 19.0]]})
-        yield Sample(cls(2, bias=False), {"x": [x, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]], "weight": weight},
-                     {"y": [[[7.0, 6.5], [8.0, -1.0]], [[1.0, -1.0], [0.0, 3.0]]]}, note="more leading axes, no bias")  # fmt: skip
+        yield Sample(
+            cls(2, bias=False),
+            {"x": [x, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]], "weight": weight},
+            {"y": [[[7.0, 6.5], [8.0, -1.0]], [[1.0, -1.0], [0.0, 3.0]]]},
+            note="more leading axes, no bias",
+        )

@@ -51,10 +51,14 @@ class Embedding(Op):
         return TensorType(dtype, (*indices.shape, self.units))
 
     def parameters(self, indices: TensorType) -> Mapping[str, Initial]:
-        return {"weight": Initial(TensorType(DType.float32, (self.rows, self.units)), Normal(std=1.0), self.rows, self.units)}
+        return {
+            "weight": Initial(
+                TensorType(DType.float32, (self.rows, self.units)), Normal(std=1.0), self.rows, self.units
+            )
+        }
 
     def forward(self, indices: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        if indices.size and not (0 <= indices.min() and indices.max() < self.rows):
+        if indices.size and not (indices.min() >= 0 and indices.max() < self.rows):
             wrong = indices[(indices < 0) | (indices >= self.rows)].ravel()[0]
             raise FlownetError.of("index-out-of-range", f"`embedding` has {self.rows} rows, got the index {wrong}")
         return weight[indices]
@@ -71,4 +75,8 @@ class Embedding(Op):
     def samples(cls) -> Iterable[Sample]:
         table = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
         indices = np.array([[2, 0], [2, 1]], np.int32)
-        yield Sample(cls(3, 2), {"indices": indices, "weight": table}, {"y": [[[5.0, 6.0], [1.0, 2.0]], [[5.0, 6.0], [3.0, 4.0]]]})
+        yield Sample(
+            cls(3, 2),
+            {"indices": indices, "weight": table},
+            {"y": [[[5.0, 6.0], [1.0, 2.0]], [[5.0, 6.0], [3.0, 4.0]]]},
+        )

@@ -31,7 +31,9 @@ class Matmul(Op):
         if a.rank < 2 or b.rank < 2:
             raise mismatch(self.name, "matrices", got, help="`reshape` makes a row or a column of a vector")
         if a.shape[-1] != b.shape[-2]:
-            raise mismatch(self.name, "[..., n, k] and [..., k, m]", got, f"{a.shape[-1]} columns do not meet {b.shape[-2]} rows")
+            raise mismatch(
+                self.name, "[..., n, k] and [..., k, m]", got, f"{a.shape[-1]} columns do not meet {b.shape[-2]} rows"
+            )
         return a.with_shape(*broadcast(self.name, [a.shape[:-2], b.shape[:-2]]), a.shape[-2], b.shape[-1])
 
     def forward(self, a: np.ndarray, b: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -50,8 +52,12 @@ class Matmul(Op):
     def samples(cls) -> Iterable[Sample]:
         a, b = [[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]], [[1.0, 0.0], [2.0, 1.0], [0.5, 4.0]]
         yield Sample(cls(), {"a": a, "b": b}, {"y": [[5.0, 2.0], [-0.5, 11.0]]})
-        yield Sample(cls(), {"a": [a, [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]], "b": b},
-                     {"y": [[[5.0, 2.0], [-0.5, 11.0]], [[1.0, 0.0], [0.5, 4.0]]]}, note="a batch against one matrix")  # fmt: skip
+        yield Sample(
+            cls(),
+            {"a": [a, [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]], "b": b},
+            {"y": [[[5.0, 2.0], [-0.5, 11.0]], [[1.0, 0.0], [0.5, 4.0]]]},
+            note="a batch against one matrix",
+        )
 
 
 def _summed(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

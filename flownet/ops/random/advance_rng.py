@@ -43,4 +43,9 @@ class AdvanceRng(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         yield Sample(cls(), {"rng": np.array([7, 41], np.uint32)}, {"y": np.array([7, 42], np.uint32)})
-        yield Sample(cls(), {"rng": np.array([7, 2**32 - 1], np.uint32)}, {"y": np.array([7, 0], np.uint32)}, note="it goes round")
+        yield Sample(
+            cls(),
+            {"rng": np.array([7, 2**32 - 1], np.uint32)},
+            {"y": np.array([7, 0], np.uint32)},
+            note="it goes round",
+        )

@@ -24,7 +24,8 @@ __all__ = ["Dropout"]
 
 @dataclass(frozen=True)
 class Dropout(Op):
-    """The input with random elements set to zero and the others scaled up, so that their mean stays: y = x · m / (1 − rate).
+    """The input with random elements set to zero and the others scaled up, so that their mean stays: y = x · m / (1
+    − rate).
 
     The mask m is 1 where `random_uniform` is at least `rate`. Outside of training it does nothing (`identity`).
 
@@ -32,7 +33,8 @@ class Dropout(Op):
 
     Shapes: float32[…] -> the same.
     Gradient: dx = dy · m / (1 − rate), with the same mask.
-    Random numbers: of the node's own stream, by seed and step, so that they come again after a resume and on every device.
+    Random numbers: of the node's own stream, by seed and step, so that they come again after a resume and on every
+    device.
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov 2014.
     """
 

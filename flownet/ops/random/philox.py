@@ -5,8 +5,8 @@ in each, with the 64-bit products p = 0xD2511F53 · c0 and q = 0xCD9E8D57 · c2,
 
     (c0, c1, c2, c3) <- (high(q) ^ c1 ^ k0, low(q), high(p) ^ c3 ^ k1, low(p))
 
-and after each round but the last the key goes on: k0 += 0x9E3779B9, k1 += 0xBB67AE85, modulo 2³². Tests hold it against the
-known-answer vectors that the authors publish with Random123.
+and after each round but the last the key goes on: k0 += 0x9E3779B9, k1 += 0xBB67AE85, modulo 2³². Tests hold it
+against the known-answer vectors that the authors publish with Random123.
 """
 
 from __future__ import annotations

@@ -22,11 +22,12 @@ __all__ = ["RandomUniform"]
 
 @dataclass(frozen=True)
 class RandomUniform(Op):
-    """Random numbers, uniform in [0, 1), which are a function of seed, step, stream and place, on every device the same.
+    """Random numbers, uniform in [0, 1), which are a function of seed, step, stream and place, on every device the
+    same.
 
-    With i the place of an element (the last axis runs fastest) and (seed, step) the state `rng`, element i is word i mod 4 of
-    Philox4x32-10 of the counter (i div 4, step, 0, 0) and the key (seed, stream); its upper 24 bits times 2⁻²⁴ are the number,
-    which float32 holds exactly:
+    With i the place of an element (the last axis runs fastest) and (seed, step) the state `rng`, element i is word i
+    mod 4 of Philox4x32-10 of the counter (i div 4, step, 0, 0) and the key (seed, stream); its upper 24 bits times
+    2⁻²⁴ are the number, which float32 holds exactly:
 
         y[i] = (philox4x32_10((i / 4, step, 0, 0), (seed, stream))[i % 4] >> 8) * 0x1p-24f
 
@@ -35,7 +36,8 @@ class RandomUniform(Op):
     dtype:  the element type, in either of which the numbers are the same
 
     Shapes: like float32[...] (optional), rng uint32[2] -> float32[...].
-    State: `rng` = (seed, step), one for the whole graph; `advance_rng` counts the step at the end of each training step.
+    State: `rng` = (seed, step), one for the whole graph; `advance_rng` counts the step at the end of each training
+    step.
     Gradient: none.
     Source: `flownet.ops.random.philox`.
     """
@@ -67,7 +69,9 @@ class RandomUniform(Op):
             return TensorType(DType.of(self.dtype), self.shape)
         if like is None:
             raise FlownetError.of(
-                "missing-input", "`random_uniform` has neither `shape` nor an input", help="write `random_uniform: {shape: [N, 10]}`"
+                "missing-input",
+                "`random_uniform` has neither `shape` nor an input",
+                help="write `random_uniform: {shape: [N, 10]}`",
             )
         return TensorType(DType.of(self.dtype), like.shape)
 

@@ -47,7 +47,9 @@ class Max(Op):
         gone = range(x.ndim) if axes is None else np.atleast_1d(axes) % x.ndim
         kept = [1 if axis in gone else size for axis, size in enumerate(x.shape)]
         largest = x == y.reshape(kept)
-        return np.where(largest, dy.reshape(kept) / largest.sum(axis=axes, keepdims=True).astype(dy.dtype), dy.dtype.type(0))
+        return np.where(
+            largest, dy.reshape(kept) / largest.sum(axis=axes, keepdims=True).astype(dy.dtype), dy.dtype.type(0)
+        )
 
     def flops(self, x: TensorType) -> Dim:
         return x.size

@@ -57,7 +57,12 @@ class Mean(Op):
         return np.broadcast_to(dy.reshape(kept) / x.dtype.type(count), x.shape)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         x = inputs["x"].type
         count: Dim = 1
@@ -76,4 +81,6 @@ class Mean(Op):
         x = [[[1.0, 2.0], [3.0, 4.0]], [[10.0, 20.0], [30.0, -40.0]], [[0.5, 0.0], [0.0, 0.25]]]
         yield Sample(cls(), {"x": x}, {"y": 2.5625})
         yield Sample(cls(axes=(1, 2)), {"x": x}, {"y": [2.5, 5.0, 0.1875]})
-        yield Sample(cls(axes=-1, keepdims=True), {"x": x}, {"y": [[[1.5], [3.5]], [[15.0], [-5.0]], [[0.25], [0.125]]]})
+        yield Sample(
+            cls(axes=-1, keepdims=True), {"x": x}, {"y": [[[1.5], [3.5]], [[15.0], [-5.0]], [[0.25], [0.125]]]}
+        )

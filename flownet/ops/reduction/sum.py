@@ -28,7 +28,8 @@ class Sum(Op):
     axes:     the axes to sum over, one, a list, or `all`; negative counts from the end
     keepdims: whether these axes stay with size 1
 
-    Shapes: float32[n, c, h, w] with axes [2, 3] -> float32[n, c], with keepdims float32[n, c, 1, 1]. The element type stays.
+    Shapes: float32[n, c, h, w] with axes [2, 3] -> float32[n, c], with keepdims float32[n, c, 1, 1]. The element
+    type stays.
     Gradient: dx = dy, stretched along the axes. Neither x nor y is kept.
     """
 
@@ -46,7 +47,12 @@ class Sum(Op):
         return np.sum(x, axis=numpy_axes(self.axes), keepdims=self.keepdims, dtype=x.dtype, out=out)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         return {"x": spread(g, self.axes, douts["y"], inputs["x"].type)}
 

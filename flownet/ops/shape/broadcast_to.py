@@ -36,10 +36,15 @@ class BroadcastTo(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         lead = len(self.shape) - x.rank
-        fits = lead >= 0 and all(dim in (1, size) for dim, size in zip(x.shape, self.shape[max(lead, 0) :], strict=False))
+        fits = lead >= 0 and all(
+            dim in (1, size) for dim, size in zip(x.shape, self.shape[max(lead, 0) :], strict=False)
+        )
         if not fits:
             raise mismatch(
-                self.name, f"what stretches to {shape_text(self.shape)}", x, help="counted from the last axis, sizes are equal or 1"
+                self.name,
+                f"what stretches to {shape_text(self.shape)}",
+                x,
+                help="counted from the last axis, sizes are equal or 1",
             )
         return x.with_shape(*self.shape)
 
@@ -47,7 +52,12 @@ class BroadcastTo(Op):
         return np.broadcast_to(x, self.shape)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         return {"x": g.add(SumTo(inputs["x"].type.shape), douts["y"])}
 

@@ -37,15 +37,21 @@ class Concat(Op):
 
     def infer(self, *x: TensorType) -> TensorType:
         if not x:
-            raise FlownetError.of("missing-input", "`concat` takes one or more inputs, got none", help="list them: `in: [a, b]`")
+            raise FlownetError.of(
+                "missing-input", "`concat` takes one or more inputs, got none", help="list them: `in: [a, b]`"
+            )
         axis = resolve_axis(self.name, self.axis, x[0])
         joined: Dim = 0
         for type_ in x:
-            same_rest = [d for i, d in enumerate(type_.shape) if i != axis] == [d for i, d in enumerate(x[0].shape) if i != axis]
+            same_rest = [d for i, d in enumerate(type_.shape) if i != axis] == [
+                d for i, d in enumerate(x[0].shape) if i != axis
+            ]
             if type_.rank != x[0].rank or not same_rest:
                 raise mismatch(self.name, f"inputs that differ along axis {self.axis} alone", " and ".join(map(str, x)))
             if type_.dtype is not x[0].dtype:
-                raise FlownetError.of("dtype-mismatch", f"`concat` takes inputs of one element type, got {' and '.join(map(str, x))}")
+                raise FlownetError.of(
+                    "dtype-mismatch", f"`concat` takes inputs of one element type, got {' and '.join(map(str, x))}"
+                )
             joined = joined + type_.shape[axis]
         return x[0].with_shape(*x[0].shape[:axis], joined, *x[0].shape[axis + 1 :])
 
@@ -53,7 +59,12 @@ class Concat(Op):
         return np.concatenate(x, axis=self.axis, out=out)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         gradients = {}
         start: Dim = 0
@@ -71,4 +82,8 @@ class Concat(Op):
     def samples(cls) -> Iterable[Sample]:
         a, b = [[1.0, 2.0], [3.0, 4.0]], [[5.0], [6.0]]
         yield Sample(cls(), {"x0": a, "x1": b}, {"y": [[1.0, 2.0, 5.0], [3.0, 4.0, 6.0]]})
-        yield Sample(cls(axis=0), {"x0": a, "x1": [[7.0, 8.0]], "x2": a}, {"y": [[1.0, 2.0], [3.0, 4.0], [7.0, 8.0], [1.0, 2.0], [3.0, 4.0]]})
+        yield Sample(
+            cls(axis=0),
+            {"x0": a, "x1": [[7.0, 8.0]], "x2": a},
+            {"y": [[1.0, 2.0], [3.0, 4.0], [7.0, 8.0], [1.0, 2.0], [3.0, 4.0]]},
+        )

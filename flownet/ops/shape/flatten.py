@@ -37,7 +37,9 @@ class Flatten(Op):
 
     def infer(self, x: TensorType) -> TensorType:
         if not -x.rank <= self.axis <= x.rank:
-            raise FlownetError.of("shape-mismatch", f"`flatten` works from axis {self.axis} on, got {x}", f"it has {x.rank} axes")
+            raise FlownetError.of(
+                "shape-mismatch", f"`flatten` works from axis {self.axis} on, got {x}", f"it has {x.rank} axes"
+            )
         start = self.axis + x.rank if self.axis < 0 else self.axis
         return x.with_shape(*x.shape[:start], x.with_shape(*x.shape[start:]).size)
 
@@ -46,7 +48,12 @@ class Flatten(Op):
         return x.reshape(*x.shape[:start], int(np.prod(x.shape[start:])))
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         return {"x": g.add(Reshape(inputs["x"].type.shape), douts["y"])}
 

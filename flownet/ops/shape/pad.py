@@ -26,7 +26,8 @@ class Pad(Op):
     value: what `constant` puts
 
     Shapes: float32[n, c, h, w] with pads [[1, 1], [2, 2]] -> float32[n, c, h + 2, w + 4].
-    Gradient: dx is dy without the border; for `edge` and `reflect`, what the border got is added to where it was taken from.
+    Gradient: dx is dy without the border; for `edge` and `reflect`, what the border got is added to where it was
+    taken from.
     """
 
     pads: tuple[tuple[int, int], ...]
@@ -51,7 +52,9 @@ class Pad(Op):
         for (before, after), dim in zip(pads, x.shape, strict=True):
             least = {"constant": 0, "edge": 1, "reflect": max(before, after) + 1}[self.mode]
             if max(before, after) and isinstance(dim, int) and dim < least:
-                raise mismatch(self.name, f"axes of at least {least} for `mode: {self.mode}` and pads [{before}, {after}]", x)
+                raise mismatch(
+                    self.name, f"axes of at least {least} for `mode: {self.mode}` and pads [{before}, {after}]", x
+                )
         return x.with_shape(*(before + dim + after for (before, after), dim in zip(pads, x.shape, strict=True)))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -86,7 +89,18 @@ class Pad(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         x = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-        yield Sample(cls(((1, 0), (0, 2)), value=9.0), {"x": x},
-                     {"y": [[9.0, 9.0, 9.0, 9.0, 9.0], [1.0, 2.0, 3.0, 9.0, 9.0], [4.0, 5.0, 6.0, 9.0, 9.0]]})  # fmt: skip
-        yield Sample(cls(((2, 1),), mode="reflect"), {"x": x}, {"y": [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0], [6.0, 5.0, 4.0, 5.0, 6.0, 5.0]]})
-        yield Sample(cls(((0, 1), (1, 0)), mode="edge"), {"x": x}, {"y": [[1.0, 1.0, 2.0, 3.0], [4.0, 4.0, 5.0, 6.0], [4.0, 4.0, 5.0, 6.0]]})
+        yield Sample(
+            cls(((1, 0), (0, 2)), value=9.0),
+            {"x": x},
+            {"y": [[9.0, 9.0, 9.0, 9.0, 9.0], [1.0, 2.0, 3.0, 9.0, 9.0], [4.0, 5.0, 6.0, 9.0, 9.0]]},
+        )
+        yield Sample(
+            cls(((2, 1),), mode="reflect"),
+            {"x": x},
+            {"y": [[3.0, 2.0, 1.0, 2.0, 3.0, 2.0], [6.0, 5.0, 4.0, 5.0, 6.0, 5.0]]},
+        )
+        yield Sample(
+            cls(((0, 1), (1, 0)), mode="edge"),
+            {"x": x},
+            {"y": [[1.0, 1.0, 2.0, 3.0], [4.0, 4.0, 5.0, 6.0], [4.0, 4.0, 5.0, 6.0]]},
+        )

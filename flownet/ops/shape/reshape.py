@@ -26,7 +26,8 @@ class Reshape(Op):
 
     shape: numbers or symbols (`[N, 16, 5, 5]`); one of them may be -1, which stands for what is left
 
-    Shapes: float32[N, 400] with shape [-1, 16, 5, 5] -> float32[N, 16, 5, 5]. The output is the input's memory, nothing runs.
+    Shapes: float32[N, 400] with shape [-1, 16, 5, 5] -> float32[N, 16, 5, 5]. The output is the input's memory,
+    nothing runs.
     Gradient: dx is dy under the input's shape.
     """
 
@@ -41,9 +42,10 @@ class Reshape(Op):
         for dim in self.shape:
             known = known if dim == -1 else known * dim
         fits = FlownetError.of(
-            "shape-mismatch", f"`reshape` cannot give {x} the shape {shape_text(self.shape)}",
+            "shape-mismatch",
+            f"`reshape` cannot give {x} the shape {shape_text(self.shape)}",
             f"{x.size} elements are not {known}" + (" times a whole number" if -1 in self.shape else ""),
-        )  # fmt: skip
+        )
         if -1 not in self.shape:
             if known != x.size:
                 raise fits
@@ -60,7 +62,12 @@ class Reshape(Op):
         return x.reshape(self.shape)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         return {"x": g.add(Reshape(inputs["x"].type.shape), douts["y"])}
 

@@ -27,7 +27,8 @@ class Slice(Op):
     """A part of the input: along each of `axes` the elements start, start + step, … before end, as Python slices.
 
     starts: the first index of each axis; negative counts from the end
-    ends:   one past the last index of each axis; negative counts from the end, `null` is the end; what lies behind it is cut off
+    ends:   one past the last index of each axis; negative counts from the end, `null` is the end; what lies behind
+            it is cut off
     axes:   the axes; absent: the first ones
     steps:  the steps, absent: 1; negative runs backwards (then `starts: [-1], ends: [null]` is the whole axis)
 
@@ -47,7 +48,9 @@ class Slice(Op):
         for attribute in ("ends", "axes", "steps"):
             value = getattr(self, attribute)
             if value is not None and len(value) != len(self.starts):
-                raise bad_attribute(self.name, attribute, f"as long as `starts`, which has {len(self.starts)}", list(value))
+                raise bad_attribute(
+                    self.name, attribute, f"as long as `starts`, which has {len(self.starts)}", list(value)
+                )
         if self.steps is not None and 0 in self.steps:
             raise bad_attribute(self.name, "steps", "without 0", list(self.steps))
 
@@ -67,7 +70,12 @@ class Slice(Op):
         return dx
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         x, y = inputs["x"].type, douts["y"].type
         if any(step != 1 for step in self.steps or ()) or not x.is_concrete:
@@ -107,8 +115,12 @@ class Slice(Op):
     def samples(cls) -> Iterable[Sample]:
         x = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [9.0, 10.0, 11.0, 12.0]]
         yield Sample(cls((1, -3), (3, -1)), {"x": x}, {"y": [[6.0, 7.0], [10.0, 11.0]]})
-        yield Sample(cls((-1,), (None,), (1,), (-2,)), {"x": x}, {"y": [[4.0, 2.0], [8.0, 6.0], [12.0, 10.0]]}, note="backwards")
-        yield Sample(cls((2,), (100,), (-1,)), {"x": x}, {"y": [[3.0, 4.0], [7.0, 8.0], [11.0, 12.0]]}, note="cut at the end")
+        yield Sample(
+            cls((-1,), (None,), (1,), (-2,)), {"x": x}, {"y": [[4.0, 2.0], [8.0, 6.0], [12.0, 10.0]]}, note="backwards"
+        )
+        yield Sample(
+            cls((2,), (100,), (-1,)), {"x": x}, {"y": [[3.0, 4.0], [7.0, 8.0], [11.0, 12.0]]}, note="cut at the end"
+        )
 
 
 def _length(start: Dim, end: Dim | None, step: int, axis: int, x: TensorType) -> Dim:
@@ -119,9 +131,10 @@ def _length(start: Dim, end: Dim | None, step: int, axis: int, x: TensorType) ->
     cut_off = isinstance(size, Symbolic) and isinstance(end, int) and end > 0
     if step < 0 or cut_off or (isinstance(size, Symbolic) and isinstance(start, int) and start < 0):
         raise FlownetError.of(
-            "shape-mismatch", f"`slice` cannot tell how much of axis {axis} of {x} it takes, as `{size}` is not known",
+            "shape-mismatch",
+            f"`slice` cannot tell how much of axis {axis} of {x} it takes, as `{size}` is not known",
             help="there, count starts from the front and ends from the back (`starts: [1], ends: [-1]`)",
-        )  # fmt: skip
+        )
     last = size if end is None else end + size if isinstance(end, int) and end < 0 else end
     first = start + size if isinstance(start, int) and start < 0 else start
     return (last - first + step - 1) // step

@@ -44,7 +44,12 @@ class Transpose(Op):
         return x.transpose(self.axes)
 
     def gradient(
-        self, g: Builder, inputs: Mapping[str, Value], outputs: Mapping[str, Value], douts: Mapping[str, Value], wrt: Sequence[str]
+        self,
+        g: Builder,
+        inputs: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        douts: Mapping[str, Value],
+        wrt: Sequence[str],
     ) -> dict[str, Value]:
         if self.axes is None:
             return {"x": g.add(self, douts["y"])}
@@ -57,4 +62,6 @@ class Transpose(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         yield Sample(cls(), {"x": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]}, {"y": [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]})
-        yield Sample(cls((1, 2, 0)), {"x": [[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]}, {"y": [[[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]]})
+        yield Sample(
+            cls((1, 2, 0)), {"x": [[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]}, {"y": [[[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]]}
+        )

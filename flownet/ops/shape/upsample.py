@@ -63,7 +63,9 @@ class Upsample(Op):
             if self.mode == "nearest":
                 dy = parts.sum(axis=0)
             else:
-                dy = sum((_gathered(part, axis, *_place(k, factor)) for k, part in enumerate(parts)), np.zeros_like(parts[0]))
+                dy = sum(
+                    (_gathered(part, axis, *_place(k, factor)) for k, part in enumerate(parts)), np.zeros_like(parts[0])
+                )
         return dy
 
     def flops(self, y: TensorType) -> Dim:
@@ -72,7 +74,11 @@ class Upsample(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         x = [[[[1.0, 2.0], [3.0, 5.0]]]]
-        yield Sample(cls(), {"x": x}, {"y": [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 5.0, 5.0], [3.0, 3.0, 5.0, 5.0]]]]})
+        yield Sample(
+            cls(),
+            {"x": x},
+            {"y": [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0], [3.0, 3.0, 5.0, 5.0], [3.0, 3.0, 5.0, 5.0]]]]},
+        )
         # one row: centres at ¼, ¾, 1¼, 1¾ of the old ones, whose own are at ½ and 1½
         yield Sample(cls((1, 2), "bilinear"), {"x": [[[[0.0, 4.0]]]]}, {"y": [[[[0.0, 1.0, 3.0, 4.0]]]]})
         yield Sample(cls(3, "bilinear"), {"x": x}, note="no expectation by hand; PyTorch's in the tests")

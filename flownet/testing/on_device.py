@@ -1,0 +1,33 @@
+"""Running a graph on a device, as a user's graph runs: through passes, a memory plan and a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from flownet.graph import Graph
+
+__all__ = ["RunOn", "run_in_session"]
+
+RunOn = Callable[[Any, Graph, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+def run_in_session(device: Any, graph: Graph, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The outputs of the graph, run once on a device (a name or a `Device`) in a session of its own."""
+    from flownet.executor import Session
+
+    return Session(_chosen(device), check=True).run(graph, inputs)
+
+
+def _chosen(device: Any) -> Any:
+    if not isinstance(device, str):
+        return device
+    if device == "cpu":
+        from flownet.devices.cpu import CPU
+
+        return CPU()
+    from flownet.devices.choose import choose_device
+
+    return choose_device(device)

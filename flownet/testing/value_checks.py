@@ -1,0 +1,208 @@
+"""Checks of what an op computes: types, expectations, devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from flownet.errors import FlownetError
+from flownet.graph import Builder, Graph
+from flownet.op.contract import wanted
+from flownet.testing.comparison import array_difference, difference
+from flownet.testing.example import Example, type_of
+from flownet.testing.reference import differentiated, forward
+from flownet.testing.subject import Failure, Skip, Subject, counted
+from flownet.types import Symbolic, TensorType
+
+__all__ = [
+    "device",
+    "forward_expected",
+    "inference",
+    "large_values",
+    "oracle",
+    "output_array",
+    "symbols",
+    "wrong_types",
+]
+
+
+def inference(subject: Subject) -> str:
+    """The inferred types are those of the real outputs, in float32 and float64."""
+    examples = [*subject.variants(np.float32), *subject.variants(np.float64)]
+    return f"{subject.go_over(examples, wrong_types)}, float32 and float64"
+
+
+def wrong_types(example: Example) -> str | None:
+    """Where the types of the outputs are not the inferred ones."""
+    types = example.infer()
+    outputs = forward(example.op, example.inputs)
+    if len(types) != len(example.op.outputs):
+        return f"`infer` gives {len(types)} types for the outputs {', '.join(example.op.outputs)}"
+    for (name, array), type_ in zip(outputs.items(), types, strict=True):
+        if not isinstance(type_, TensorType):
+            return f"`infer` gives {type_!r} for `{name}`, which is no TensorType"
+        if not isinstance(array, (np.ndarray, np.generic)):
+            return f"`forward` gives a {type(array).__name__} for `{name}`, not an array"
+        if type_of(np.asarray(array)) != type_:
+            return f"`{name}` is {type_of(np.asarray(array))}, `infer` says {type_}"
+    return None
+
+
+def symbols(subject: Subject) -> str:
+    """With a symbol for the batch, `infer` gives the type that it gives for the number."""
+    count = 0
+    for example in subject.examples():
+        data = example.data
+        first = next((array for array in data.values() if array.ndim), None)
+        if first is None:
+            continue
+        size = first.shape[0]
+        symbol = Symbolic.symbol("N")
+        types = {
+            name: t.with_shape(symbol, *t.shape[1:]) if name in data and t.rank and t.shape[0] == size else t
+            for name, t in example.types.items()
+        }
+        try:
+            inferred = example.op.result_types(types)
+        except FlownetError:
+            continue
+        except Exception as error:
+            raise Failure(
+                f"`infer` of {', '.join(map(str, types.values()))}: {type(error).__name__}: {error}", example
+            ) from None
+        bound = tuple(type_.bind({"N": size}) for type_ in inferred)
+        if bound != example.infer():
+            texts = " and ".join(", ".join(map(str, t)) for t in (inferred, example.infer()))
+            raise Failure(f"`infer` gives for N and for N = {size}: {texts}", example)
+        count += 1
+    if not count:
+        raise Skip("no sample takes a symbol along its first axis")
+    return f"{counted(count, 'sample')} with a batch of N"
+
+
+def forward_expected(subject: Subject) -> str:
+    """Outputs against the literal expectations of the samples."""
+    count = 0
+    for dtype in (np.float32, np.float64):
+        for example in subject.examples(dtype):
+            if not example.expected:
+                continue
+            got = forward(example.op, example.inputs)
+            # expectations are written with some six digits or more
+            found = difference(got, example.expected, relative=1e-5, absolute=1e-6)
+            if found:
+                raise Failure(f"{found}, as the sample expects", example)
+            count += 1
+    if not count:
+        raise Failure("no sample has an expectation: give `outputs` that were worked out without the op")
+    return f"{counted(count // 2, 'expectation')}"
+
+
+def oracle(subject: Subject) -> str:
+    """Outputs against an independent implementation."""
+    if subject.oracle is None:
+        raise Skip("none was given")
+    written = subject.oracle
+
+    def examine(example: Example) -> str | None:
+        expected = written(example.op, example.inputs)
+        if not isinstance(expected, Mapping):
+            several = expected if isinstance(expected, tuple) else (expected,)
+            expected = dict(zip(example.op.outputs, several, strict=False))
+        return difference(forward(example.op, example.inputs), expected, relative=1e-9, absolute=1e-9)
+
+    return subject.go_over(subject.variants(np.float64), examine)
+
+
+def output_array(subject: Subject) -> str:
+    """An op that takes `out` writes all of its result there."""
+    examples = subject.variants()
+    if examples[0].op.is_composite or not examples[0].op.takes_out:
+        raise Skip("`forward` takes no `out`")
+
+    def examine(example: Example) -> str | None:
+        expected = forward(example.op, example.inputs)
+        # memory is used again and again: what is there before is no zero
+        given = {
+            name: np.full_like(array, np.nan if array.dtype.kind == "f" else 77) for name, array in expected.items()
+        }
+        out = tuple(given.values()) if len(given) > 1 else next(iter(given.values()))
+        with np.errstate(all="ignore"):
+            example.op.forward(*wanted(example.op.forward, example.inputs), out=out)
+        return difference(given, expected, relative=1e-6, absolute=1e-7, of="written into `out`, ")
+
+    return subject.go_over(examples, examine)
+
+
+def large_values(subject: Subject) -> str:
+    """No NaN from inputs up to ±1e4, where moderate inputs of both signs give none."""
+    count = 0
+
+    def examine(example: Example) -> str | None:
+        with np.errstate(all="ignore"):
+            for name, array in forward(example.op, example.inputs).items():
+                if array.dtype.kind == "f" and np.isnan(array).any():
+                    return f"`{name}` is NaN"
+            gradients = differentiated(example)
+            for name, array in gradients.run(example.inputs).items() if gradients else ():
+                if np.isnan(array).any():
+                    return f"the gradient of `{name}` is NaN"
+        return None
+
+    for example in subject.examples():
+        for name, array in example.data.items():
+            if array.dtype.kind != "f" or not array.size or not np.abs(array).max() > 0:
+                continue
+            unit = array / np.abs(array).max()
+            moderate = [
+                example.with_inputs({**example.inputs, name: (sign * unit).astype(array.dtype)}) for sign in (1, -1)
+            ]
+            if any(examine(m) for m in moderate):
+                continue  # the op is not defined everywhere: a logarithm, a root
+            large = [example.with_inputs({**example.inputs, name: (f * unit).astype(array.dtype)}) for f in (1e4, -1e4)]
+            subject.go_over(large, examine)
+            count += len(large)
+    if not count:
+        raise Skip("the op is not defined for all numbers")
+    return f"{counted(count, 'input')} up to ±1e4"
+
+
+def device(subject: Subject) -> str:
+    """The device's outputs and gradients against those of NumPy alone, in float32."""
+
+    def examine(example: Example) -> str | None:
+        graph, feeds, expected = _graph(example)
+        got = subject.run_on(subject.device, graph, feeds)
+        for name, wanted_ in expected.items():
+            # float32 sums in another order: relative to the largest element, 1e-5 and some for the length of the sums
+            largest = (
+                float(np.abs(wanted_[np.isfinite(wanted_)]).max(initial=0.0)) if wanted_.dtype.kind == "f" else 0.0
+            )
+            found = array_difference(np.asarray(got[name]), wanted_, relative=1e-4, absolute=2e-5 * max(largest, 1e-3))
+            if found:
+                return f"on {subject.device} {name} {found}"
+        return None
+
+    return f"{subject.go_over(subject.variants(), examine)} on {subject.device}, forward and backward"
+
+
+def _graph(example: Example) -> tuple[Graph, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The op and its gradients as a graph, what to feed, and what NumPy makes of it."""
+    outputs = forward(example.op, example.inputs)
+    expected = {f"output `{name}`": array for name, array in outputs.items()}
+    gradients = differentiated(example, parameters=True)
+    if gradients is None:
+        graph = Graph()
+        g = Builder(graph)
+        made = g.add(example.op, name="node", **{name: g.input(name, type_of(a)) for name, a in example.inputs.items()})
+        several = made if isinstance(made, tuple) else (made,)
+        graph.outputs = {f"output `{o}`": v.name for o, v in zip(example.op.outputs, several, strict=True)}
+        return graph, dict(example.inputs), expected
+    graph = gradients.graph
+    graph.outputs = {f"output `{name}`": value for name, value in gradients.outputs.items()}
+    graph.outputs |= {f"gradient of `{name}`": value for name, value in gradients.gradients.items()}
+    arrays = gradients.run(example.inputs)
+    expected |= {f"gradient of `{name}`": arrays[name] for name in gradients.gradients}
+    feeds = {**example.inputs, **gradients.seeds}
+    return graph, {value.name: feeds[value.name] for value in graph.inputs}, expected
