@@ -27,11 +27,11 @@ from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
 from flownet.training.checkpoint import read_tensors, write_tensors
 from flownet.training.run import Result, Run, graph_hash, network_state, new_folder
-from flownet.training.trainer import Progress
-from flownet.training.training_graph import with_dtype
+from flownet.training.trainer import Evaluation, Progress, evaluate_split
+from flownet.training.training_graph import evaluation_graph, with_dtype
 from flownet.types import DType
 
-__all__ = ["Network", "compile", "load", "train"]
+__all__ = ["Network", "compile", "evaluate", "load", "train"]
 
 
 class Network:
@@ -201,28 +201,30 @@ def train(
     resume: bool = False,
     checkpoint_every: int | None = None,
     data_root: Path | str | None = None,
+    on_start: Callable[[Run], Any] | None = None,
 ) -> Result:
     """Train a network as its `train` section says; the weights stay in it, and lie in the run's folder.
 
     folder:   where log, checkpoints, weights and curve go; a new one below `runs/` unless given
     callback: called with a `Progress` after every step and epoch; training ends when it returns False
     resume:   go on from the checkpoint in `folder`
+    on_start: called with the `Run` before the first step
 
-    Raises FlownetError: `no-train-section`, and what data and training raise.
+    Raises FlownetError: `no-train-section`, `no-data`, and what data and training raise.
     """
     from dataclasses import replace
 
     from flownet.language import expand
 
     document = network.document
-    if document.train is None:
-        raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="add a `train:` section")
+    splits = _splits(document, data_root)
+    assert document.train is not None
     if epochs is not None:
         document = replace(document, train=replace(document.train, epochs=epochs))
     run = Run(
         document,
         network.session,
-        document.train.data.open(data_root),
+        splits,
         Path(folder) if folder is not None else new_folder(Path("runs"), document.graph.name),
         text=expand(replace(document, plugins=requirements(network.registry, document))),
         checkpoint_every=checkpoint_every,
@@ -232,7 +234,36 @@ def train(
     )
     if resume:
         run.resume()
+    if on_start is not None:
+        on_start(run)
     return run.train()
+
+
+def evaluate(
+    network: Network, splits: Sequence[str] = ("test",), *, data_root: Path | str | None = None
+) -> dict[str, Evaluation]:
+    """Loss and metrics over splits of the data that the `train` section names, each example once.
+
+    Raises FlownetError: `no-train-section`, `no-data`, `unknown-split`, and what data raise.
+    """
+    there = _splits(network.document, data_root)
+    for name in splits:
+        if name not in there:
+            help = near_names(name, there) or f"it has {', '.join(there)}"
+            raise FlownetError.of("unknown-split", f"the data have no split `{name}`", help=help)
+    section = network.document.train
+    assert section is not None
+    graph = evaluation_graph(section)
+    return {name: evaluate_split(network.session, section, graph, there[name]) for name in splits}
+
+
+def _splits(document: Document, data_root: Path | str | None) -> Mapping[str, Any]:
+    section = document.train
+    if section is None:
+        raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="add a `train:` section")
+    if section.data is None:
+        raise FlownetError.of("no-data", "the `train` section names no data", help="add `data: {dataset: digits}`, or another of `flownet data list`")
+    return section.data.open(data_root, beside=document.folder)
 
 
 def saved_with(registry: Registry, document: Document) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from flownet.executor import Session
 from flownet.graph import Graph
 from flownet.training.training_graph import LEARNING_RATE, STEP, evaluation_graph, training_graph
 
-__all__ = ["Evaluation", "Position", "Progress", "Trainer"]
+__all__ = ["Evaluation", "Position", "Progress", "Trainer", "evaluate_split"]
 
 
 @dataclass
@@ -129,13 +129,7 @@ class Trainer:
 
     def evaluate(self, split: str) -> Evaluation:
         """Loss and metrics over a split, each example once."""
-        data = self.splits[split]
-        totals = Totals()
-        for batch in Batches(data, _even_batch(len(data), self.section.batch), shuffle=False).epoch(0):
-            examples = len(next(iter(batch.values())))
-            results = self.session.run(self.evaluation, self._fed(self.evaluation, batch))
-            totals.add(examples, float(results["loss"]), _statistics(results))
-        return Evaluation(totals.loss / totals.examples, self._summarised(totals.metrics))
+        return evaluate_split(self.session, self.section, self.evaluation, self.splits[split])
 
     # -- one epoch ---------------------------------------------------------------------------------------------------------
 
@@ -184,12 +178,12 @@ class Trainer:
     ) -> Progress:  # fmt: skip
         at = self.position
         return Progress(
-            kind, at.epoch, self.section.epochs, at.step, self.steps, loss, self._summarised(statistics), rate, speed,
+            kind, at.epoch, self.section.epochs, at.step, self.steps, loss, summarised(self.section, statistics), rate, speed,
             validation, self.batches.waited_s,
         )  # fmt: skip
 
     def _feed(self, program: Any, batch: Mapping[str, np.ndarray], step: int) -> float:
-        for name, array in self._fed(self.graph, batch).items():
+        for name, array in fed(self.section, self.graph, batch).items():
             program.feed(name, array)
         section = self.section
         base = section.optimizer.learning_rate
@@ -198,24 +192,11 @@ class Trainer:
         program.feed(STEP, np.asarray(step + 1))
         return float(rate)
 
-    def _fed(self, graph: Graph, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The graph's inputs out of a batch: `section.feed` maps an input to the dataset's field of another name."""
-        wanted = [v.name for v in graph.inputs if v.name not in (LEARNING_RATE, STEP)]
-        return {name: batch[self.section.feed.get(name, name)] for name in wanted}
-
     def _sizes(self, batch: Mapping[str, np.ndarray]) -> dict[str, int]:
         from flownet.executor.session import sizes_of
 
         scalars = {LEARNING_RATE: np.asarray(0.0), STEP: np.asarray(0.0)}
-        return sizes_of(self.graph, {**self._fed(self.graph, batch), **scalars})
-
-    def _summarised(self, statistics: Mapping[str, Any]) -> dict[str, float]:
-        ops = {name: self._metric_op(value) for name, value in self.section.metrics.items()}
-        return {name: ops[name].summarise(np.asarray(total)) for name, total in statistics.items()}
-
-    def _metric_op(self, value: str) -> Any:
-        graph = self.section.graph
-        return graph.nodes[graph.values[value].producer].op
+        return sizes_of(self.graph, {**fed(self.section, self.graph, batch), **scalars})
 
     # -- stopping ----------------------------------------------------------------------------------------------------------
 
@@ -264,6 +245,29 @@ class Trainer:
 
     def _fed_bad(self, batch: Mapping[str, np.ndarray]) -> bool:
         return any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in batch.values())
+
+
+def evaluate_split(session: Session, section: Any, graph: Graph, split: Any) -> Evaluation:
+    """Loss and metrics over a split, each example once; `graph` is the section's `evaluation_graph`."""
+    totals = Totals()
+    for batch in Batches(split, _even_batch(len(split), section.batch), shuffle=False).epoch(0):
+        examples = len(next(iter(batch.values())))
+        results = session.run(graph, fed(section, graph, batch))
+        totals.add(examples, float(results["loss"]), _statistics(results))
+    return Evaluation(totals.loss / totals.examples, summarised(section, totals.metrics))
+
+
+def fed(section: Any, graph: Graph, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The graph's inputs out of a batch: `section.feed` maps an input to the dataset's field of another name."""
+    wanted = [v.name for v in graph.inputs if v.name not in (LEARNING_RATE, STEP)]
+    return {name: batch[section.feed.get(name, name)] for name in wanted}
+
+
+def summarised(section: Any, statistics: Mapping[str, Any]) -> dict[str, float]:
+    """Figures from summed statistics, by each metric's own op."""
+    graph = section.graph
+    ops = {name: graph.nodes[graph.values[value].producer].op for name, value in section.metrics.items()}
+    return {name: ops[name].summarise(np.asarray(total)) for name, total in statistics.items()}
 
 
 SNAPSHOT_EVERY = 50  # steps: so many are replayed at most to find what was not finite; a snapshot copies the parameters
