@@ -12,8 +12,9 @@ from flownet.errors import FlownetError, near_names
 from flownet.graph import Builder, Graph, Origin, Value
 from flownet.language.components import Components
 from flownet.language.document import Declaration
-from flownet.language.expansion import FIRST, Expansion, FlatNode, GraphInput, Output
+from flownet.language.expansion import Expansion
 from flownet.language.report import Report
+from flownet.language.scopes import FIRST, FlatNode, GraphInput, Output
 from flownet.language.tree import Mapping, Scalar, Tree, written
 from flownet.op import Initial
 

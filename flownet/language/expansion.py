@@ -13,134 +13,25 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from flownet.errors import FlownetError, near_names
 from flownet.language.blocks import Block
 from flownet.language.components import Components, fields_of
 from flownet.language.expressions import resolve
+from flownet.language.lookup import Lookup
 from flownet.language.node_forms import RESERVED, NodeForm, read_node
 from flownet.language.report import Report
+from flownet.language.scopes import FIRST, UNKNOWN, Entity, FlatNode, Instance, Ref, Scope, Target, alias, as_target
 from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Tree, plain, written
 from flownet.language.tree import Sequence as TreeSequence
 
-__all__ = [
-    "FIRST",
-    "Entity",
-    "Expansion",
-    "FlatNode",
-    "GraphInput",
-    "Instance",
-    "Link",
-    "Output",
-    "Ref",
-    "Scope",
-    "Target",
-    "as_target",
-]
+__all__ = ["Expansion"]
 
 MAX_NODES = 200_000
-UNKNOWN = "?"
-"""Stands among the inputs of a scope whose inputs could not be read: nobody complains of missing ones."""
-FIRST = ""
-"""Stands for the argument of an input taken from the node above, unless `in` names the op's first input."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*")
-
-
-@dataclass(eq=False, slots=True)
-class FlatNode:
-    """A node of an op. `inputs` are (argument or None for the next one in order, where it comes from)."""
-
-    name: str
-    op: Any
-    inputs: list[tuple[str | None, Target | None, Tree]]
-    at: Tree
-    stack: tuple[str, ...] = ()
-    share: Ref | None = None
-    freeze: bool = False
-    init: Tree | None = None
-    own_init: bool = False
-    device: str | None = None
-    chained: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class Instance:
-    """One use of a block: its outputs by name, the main one first."""
-
-    name: str
-    at: Tree
-    outputs: dict[str, Target]
-    failed: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class GraphInput:
-    """An input of the graph."""
-
-    name: str
-    at: Tree | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Output:
-    """The output number `index` of a node."""
-
-    node: FlatNode
-    index: int
-
-
-@dataclass(eq=False, slots=True)
-class Link:
-    """An output of something already found; `output` None means its main one."""
-
-    entity: Entity
-    output: str | None = None
-    at: Tree | None = None
-
-
-@dataclass(eq=False, slots=True)
-class Ref:
-    """A name as a user wrote it, to be looked up in a scope."""
-
-    scope: Scope
-    text: str
-    at: Tree
-
-
-Entity = FlatNode | Instance
-Target = GraphInput | Output | Link | Ref
-
-
-@dataclass(eq=False, slots=True)
-class Scope:
-    """Where names are looked up: the top of the file, or the inside of one use of a block.
-
-    outer:   where the block is used, in which `share` is looked up
-    around:  a scope whose names are seen too: what the loss and the metrics see of the graph
-    targets: names that nothing has are inputs of the graph, kept here: the data's fields, for loss and metrics
-    """
-
-    prefix: str
-    names: Mapping[str, Any]
-    inputs: dict[str, Target | None]
-    stack: tuple[str, ...] = ()
-    blocks: tuple[str, ...] = ()
-    share: Tree | str | None = None
-    freeze: bool = False
-    init: Tree | None = None
-    device: str | None = None
-    outer: Scope | None = None
-    around: Scope | None = None
-    targets: dict[str, GraphInput] | None = None
-    entities: dict[str, Entity | None] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def path(self, name: str) -> str:
-        return f"{self.prefix}/{name}" if self.prefix else name
 
 
 class Expansion:
@@ -154,6 +45,7 @@ class Expansion:
         self.nodes: list[FlatNode] = []
         self.entities: dict[str, Entity | None] = {}
         self.used_blocks: set[str] = set()
+        self.resolve = Lookup(self.entities, report).resolve
         self._forms: dict[int, NodeForm | None] = {}
         self._ops: dict[int, Any] = {}
         self._full = False
@@ -207,7 +99,7 @@ class Expansion:
         return self._forms[id(tree)]
 
     def _enter(self, name: str, entity: Any, op: Scalar, scope: Scope) -> None:
-        kept = entity if isinstance(entity, FlatNode | Instance) or entity is None else _alias(name, entity, op)
+        kept = entity if isinstance(entity, FlatNode | Instance) or entity is None else alias(name, entity, op)
         scope.entities[name] = kept
         self.entities[scope.path(name)] = kept
 
@@ -608,88 +500,3 @@ class Expansion:
             for name, (key, _) in (form.options.pairs if cls and form.options else {}).items():
                 if name not in RESERVED and name not in fields_of(cls) and not key.dynamic:  # type: ignore[arg-type]
                     self.components._unknown(cls, key, f"`{form.op.value}`", "attribute", ())  # type: ignore[arg-type]
-
-    # -- following names -----------------------------------------------------------------------------------------------
-
-    def resolve(self, target: Target | None) -> GraphInput | Output | None:
-        """Where a value comes from in the end; None when that failed, which is reported here or was before."""
-        steps = 0
-        while target is not None:
-            if isinstance(target, GraphInput | Output):
-                return target
-            steps += 1
-            if steps > len(self.entities) + 100:
-                at = target.at
-                self.report.error("cycle", "this value is defined by itself", at)
-                return None
-            target = self._look_up(target) if isinstance(target, Ref) else self._follow(target)
-        return None
-
-    def _follow(self, link: Link) -> Target | None:
-        entity, output = link.entity, link.output
-        if isinstance(entity, FlatNode):
-            if entity.op is None:
-                return Output(entity, 0)
-            outputs = entity.op.outputs
-            if output is None:
-                return Output(entity, 0)
-            if output in outputs:
-                return Output(entity, outputs.index(output))
-        else:
-            if entity.failed:
-                return None
-            if output is None:
-                return next(iter(entity.outputs.values()), None)
-            if output in entity.outputs:
-                return entity.outputs[output]
-            outputs = tuple(entity.outputs)
-        help = near_names(output, outputs) or f"its outputs are {', '.join(f'`{o}`' for o in outputs)}"
-        self.report.error("unknown-value", f"`{entity.name}` has no output `{output}`", link.at, help=help)
-        return None
-
-    def _look_up(self, ref: Ref) -> Target | None:
-        scope, text = ref.scope, ref.text
-        if text in scope.inputs:
-            return scope.inputs[text]
-        head, dot, output = text.partition(".")
-        found: Any = _MISSING
-        if head in scope.entities:
-            found = scope.entities[head]
-        elif scope.path(head) in self.entities:
-            found = self.entities[scope.path(head)]
-        if found is _MISSING and scope.around is not None and _sees(scope.around, text, head):
-            return Ref(scope.around, text, ref.at)
-        if found is _MISSING and scope.targets is not None and text.isidentifier():
-            return scope.targets.setdefault(text, GraphInput(text, ref.at))
-        if found is _MISSING and UNKNOWN in scope.inputs:
-            return None
-        if found is _MISSING:
-            known = [*scope.inputs, *scope.entities]
-            help = near_names(text, known) or _known_values(known)
-            self.report.error("unknown-value", f"there is no value `{text}` here", ref.at, help=help, stack=scope.stack)
-            return None
-        return None if found is None else Link(found, output if dot else None, ref.at)
-
-
-_MISSING = object()
-
-
-def as_target(found: Entity | Target | None) -> Target | None:
-    """What `Expansion.sequence` and `node` return, as something to take a value from."""
-    return Link(found) if isinstance(found, FlatNode | Instance) else found
-
-
-def _sees(scope: Scope, text: str, head: str) -> bool:
-    return text in scope.inputs or head in scope.entities or "/" in text
-
-
-def _known_values(known: Sequence[str]) -> str:
-    if not known:
-        return ""
-    shown = ", ".join(f"`{name}`" for name in known[:8])
-    return f"known here: {shown}{', …' if len(known) > 8 else ''}"
-
-
-def _alias(name: str, target: Target, at: Tree) -> Instance:
-    """What a node that is repeated no times stands for: its own input."""
-    return Instance(name, at, {"y": target})

@@ -12,13 +12,14 @@ from flownet.graph import Builder, Graph, Origin
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import Document, TrainSection
-from flownet.language.expansion import UNKNOWN, Expansion, GraphInput, Ref, Scope, Target, as_target
+from flownet.language.expansion import Expansion
 from flownet.language.expressions import resolve
 from flownet.language.includes import Library
 from flownet.language.overrides import apply, override_variables, read_overrides
 from flownet.language.plugin_needs import Confirm, meet
 from flownet.language.reading import read_file, read_text
 from flownet.language.report import Report
+from flownet.language.scopes import UNKNOWN, GraphInput, Ref, Scope, Target, as_target
 from flownet.language.tensor_types import read_type
 from flownet.language.training import read_training
 from flownet.language.tree import Mapping as TreeMapping

@@ -11,10 +11,11 @@ from flownet.graph import Value
 from flownet.language.assembly import Assembly
 from flownet.language.components import Components
 from flownet.language.document import TrainSection
-from flownet.language.expansion import FIRST, Expansion, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target
+from flownet.language.expansion import Expansion
 from flownet.language.expressions import resolve
 from flownet.language.objective import WeightedSum
 from flownet.language.report import Report
+from flownet.language.scopes import FIRST, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target
 from flownet.language.training_data import DataReader, FedData, batch_dim, batch_type
 from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Sequence, Tree, written
