@@ -63,7 +63,7 @@ def command(
         backward=not forward_only, seed=number, registry=state.registry,
     )  # fmt: skip
     files = _write(found, graph, out) if found.first else None
-    _tell(state, found, first, second, files)
+    _tell(state, found, first, second, files, weights_file)
     return int(found.first is not None)
 
 
@@ -100,7 +100,7 @@ def _headline(found: Comparison) -> str:
     return f"{what} `{first.node}` ({first.op}) differs{at}: {first.a:.6g} and {first.b:.6g}"
 
 
-def _tell(state: Invocation, found: Comparison, a: str, b: str, files: tuple[Path, Path] | None) -> None:
+def _tell(state: Invocation, found: Comparison, a: str, b: str, files: tuple[Path, Path] | None, weights_file: str | None) -> None:
     first = found.first
     if state.out.json:
         difference = None
@@ -122,4 +122,6 @@ def _tell(state: Invocation, found: Comparison, a: str, b: str, files: tuple[Pat
     state.out.say(f"  the value is `{first.value}`, computed {first.direction}" + ("; it shows only in a fused kernel" if first.fused else ""))
     nodes = f"{found.nodes} node{'s' * (found.nodes != 1)}"
     state.out.say(f"the smallest graph that shows it ({nodes}): {files[0]}, fed with {files[1]}")
-    state.out.say(f"  flownet diff {files[0]} --inputs {files[1]} --a {a} --b {b}")
+    folders = "".join(f" --plugin-dir {folder}" for folder in state.plugin_dirs)
+    weights = f" --weights {weights_file}" if weights_file else ""
+    state.out.say(f"  flownet diff {files[0]} --inputs {files[1]} --a {a} --b {b}{weights}{folders}")
