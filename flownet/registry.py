@@ -127,7 +127,7 @@ class Registry:
             notes = [f"the plugin `{broken.name}` could not be loaded: see `flownet plugins`" for broken in self.broken]
             raise FlownetError.of(
                 f"unknown-{kind}", f"there is no {kind} `{name}`", *notes,
-                help=near_names(name, known) or (f"known: {', '.join(known)}" if known else f"no plugin brings a {kind}"),
+                help=near_names(name, known) or (f"known: {', '.join(known)}" if known else "no plugin brings one"),
             )  # fmt: skip
         return found
 
