@@ -55,6 +55,10 @@ def read_block(key: Scalar, tree: Tree, names: Mapping[str, Any], report: Report
         got = f", got {written(nodes)}" if nodes is not None else ""
         report.error("bad-block", f"the block `{key.text}` needs `nodes`, a list{got}", nodes or key)
         return None
+    if not nodes.items:
+        help = "a block makes something of its inputs; for nothing at all take the op `identity`"
+        report.error("bad-block", f"the block `{key.text}` has no nodes", nodes, help=help)
+        return None
     args = _args(tree.get("args"), report)
     inputs = _inputs(tree.get("inputs"), report)
     outputs = _outputs(tree.get("outputs"), report)
