@@ -11,7 +11,7 @@ from flownet.op import Op
 from flownet.testing.checks import CHECKS
 from flownet.testing.on_device import RunOn, run_in_session
 from flownet.testing.report import Finding, Report, render
-from flownet.testing.subject import Failure, Skip, Subject
+from flownet.testing.subject import Failure, Skip, Subject, said
 
 __all__ = ["assert_op", "check_op"]
 
@@ -41,8 +41,10 @@ def check_op(
             findings.append(Finding(name, True, str(reason), skipped=True))
         except Failure as failure:
             example = failure.example
-            shown = {"op": str(example.op), "smallest": dict(example.inputs)} if example is not None else {}
-            findings.append(Finding(name, False, str(failure), **shown))
+            op, inputs = (str(example.op), dict(example.inputs)) if example is not None else ("", {})
+            findings.append(Finding(name, False, str(failure), op=op, smallest=inputs))
+        except Exception as error:  # an op under test may fail in any way, at any place
+            findings.append(Finding(name, False, said(error)))
     return Report(getattr(op_class, "name", "") or op_class.__name__, device, tuple(findings))
 
 

@@ -208,7 +208,7 @@ def size_one(subject: Subject) -> str:
 
 def optional(subject: Subject) -> str:
     """The op runs without each of its optional inputs, or says by a FlownetError that it needs it."""
-    examples = []
+    examples: list[Example] = []
     for example in subject.examples(np.float64):
         for name in example.op.optional_inputs & set(example.inputs) - example.states:
             examples.append(example.with_inputs({n: a for n, a in example.inputs.items() if n != name}))

@@ -141,8 +141,7 @@ def differentiated(example: Example, *, parameters: bool = False, seed: int = 1)
     graph = expand_composites(graph)
     outputs = dict(graph.outputs)
     graph, found = differentiate(graph, root.name, wrt)
-    for output, value in outputs.items():
-        graph.outputs[output] = value
+    graph.outputs.update(outputs)
     return DifferentiatedOp(graph, seeds, found, outputs)
 
 

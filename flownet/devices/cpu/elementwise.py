@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from flownet.expression import FUNCTIONS, Call, Expression, Name, Number
+from flownet.expression import COMPARISONS, FUNCTIONS, Call, Expression, Name, Number, number_type
 
 __all__ = ["Scratch", "compile_elementwise"]
 
@@ -44,21 +44,29 @@ def compile_elementwise(
     """
     calls: list[tuple[Callable[..., object], tuple[object, ...]]] = []
     computed: dict[Expression, object] = {}
+    conditions: dict[Expression, object] = {}  # comparisons that only choose stay truth values: a quarter of the bytes
     late: list[tuple[np.ndarray, np.ndarray]] = []
     remaining = list(expressions)
     counter = iter(range(1 << 30))
 
-    def result_of(expression: Expression, out: np.ndarray | None = None) -> object:
+    def result_of(expression: Expression, out: np.ndarray | None = None, chooses: bool = False) -> object:
         if isinstance(expression, Name):
             return operands[expression.id]
         if isinstance(expression, Number):
             return expression.value
-        if expression in computed:
-            return computed[expression]
-        arguments = tuple(result_of(argument) for argument in expression.arguments)
+        known = conditions if chooses and expression.function in COMPARISONS else computed
+        if expression in known:
+            return known[expression]
+        arguments = tuple(
+            result_of(argument, chooses=expression.function == "where" and i == 0)
+            for i, argument in enumerate(expression.arguments)
+        )
         function = FUNCTIONS[expression.function].numpy
         with np.errstate(all="ignore"):
-            sample = np.asarray(function(*(_tiny(argument) for argument in arguments)))
+            tiny = [_tiny(argument) for argument in arguments]
+            sample = np.asarray(function(*tiny))
+        if known is computed and expression.function in COMPARISONS:
+            sample = sample.astype(number_type(tiny))  # the ufunc writes 1 and 0 into it
         shape = np.broadcast_shapes(*(np.shape(argument) for argument in arguments))
         fits = out is not None and sample.dtype == out.dtype and shape == out.shape
         if fits and expression.function == "where":  # it writes twice, and so must not overwrite what it reads
@@ -70,7 +78,7 @@ def compile_elementwise(
             calls.append((_where, (*arguments, target)))
         else:
             calls.append((_through_copy, (function, arguments, target)))
-        computed[expression] = target
+        known[expression] = target
         return target
 
     for name, expression in expressions.items():
@@ -99,6 +107,8 @@ def _sequence(calls: list[tuple[Callable[..., object], tuple[object, ...]]]) -> 
         for j, argument in enumerate(arguments):
             scope[f"a{i}_{j}"] = argument
             names.append(f"a{i}_{j}")
+        if isinstance(function, np.ufunc):  # NumPy 2.4 wants the output of some named
+            names[-1] = f"out={names[-1]}"
         lines.append(f"    f{i}({', '.join(names)})")
     bound = ", ".join(f"{name}={name}" for name in scope)  # defaults are locals: faster than globals
     source = f"def step({bound}):\n" + "\n".join(lines or ["    pass"])

@@ -49,7 +49,7 @@ class BroadcastTo(Op):
         return x.with_shape(*self.shape)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(x, self.shape)
+        return np.broadcast_to(x, self.shape)  # type: ignore[arg-type]  # bound by now
 
     def gradient(
         self,

@@ -55,7 +55,7 @@ class Slice(Op):
             raise bad_attribute(self.name, "steps", "without 0", list(self.steps))
 
     def infer(self, x: TensorType) -> TensorType:
-        shape = list(x.shape)
+        shape: list[Dim] = list(x.shape)
         for axis, start, end, step in self._ranges(x):
             shape[axis] = _length(start, end, step, axis, x)
         return x.with_shape(*shape)

@@ -1,0 +1,22 @@
+"""abs: Abs at every element."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from flownet.ops.arithmetic.abs import Abs
+from tests.ops.beside_torch import assert_as_torch
+
+X = np.array([-2.5, -0.0, 0.0, 3.0])
+
+
+def test_against_the_formula():
+    np.testing.assert_allclose(Abs().forward(X), [math.fabs(x) for x in X], rtol=1e-14)
+
+
+def test_beside_torch():
+    torch = pytest.importorskip("torch")
+    assert_as_torch(Abs(), torch.abs, x=X)

@@ -1,0 +1,27 @@
+"""log: Log at every element."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from flownet.ops.arithmetic.log import Log
+from tests.ops.beside_torch import assert_as_torch
+
+X = np.array([1e-300, 0.25, 1.0, 3.0, 1e300])
+
+
+def test_against_the_formula():
+    np.testing.assert_allclose(Log().forward(X), [math.log(x) for x in X], rtol=1e-14)
+
+
+def test_beside_torch():
+    torch = pytest.importorskip("torch")
+    assert_as_torch(Log(), torch.log, x=X)
+
+
+def test_zero_and_below():
+    assert Log().forward(np.array([0.0]))[0] == -math.inf
+    assert np.isnan(Log().forward(np.array([-1.0]))[0])
