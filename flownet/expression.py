@@ -8,7 +8,7 @@ whitelist. The tree has three kinds of node, operators being functions too, so t
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +17,20 @@ import numpy as np
 from flownet.erf import erf
 from flownet.errors import FlownetError, near_names
 
-__all__ = ["FUNCTIONS", "Call", "Expression", "Function", "Name", "Number", "evaluate", "names", "parse", "substitute"]
+__all__ = [
+    "COMPARISONS",
+    "FUNCTIONS",
+    "Call",
+    "Expression",
+    "Function",
+    "Name",
+    "Number",
+    "evaluate",
+    "names",
+    "number_type",
+    "parse",
+    "substitute",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,8 @@ FUNCTIONS: dict[str, Function] = {
     "ne": Function(2, np.not_equal, ""),
     "where": Function(3, np.where, ""),
 }
+
+COMPARISONS = frozenset({"lt", "le", "gt", "ge", "eq", "ne"})
 
 _OPERATORS: dict[type, str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.USub: "neg",
@@ -185,5 +200,13 @@ def evaluate(expression: Expression, operands: Mapping[str, object]) -> object:
         case Number(value=value):
             return value
         case Call(function=function, arguments=arguments):
-            return FUNCTIONS[function].numpy(*(evaluate(argument, operands) for argument in arguments))
+            values = [evaluate(argument, operands) for argument in arguments]
+            result = FUNCTIONS[function].numpy(*values)
+            return np.asarray(result, number_type(values)) if function in COMPARISONS else result
     raise AssertionError(expression)
+
+
+def number_type(compared: Sequence[object]) -> np.dtype:
+    """The element type of a comparison's 1 or 0, that of what it compares: NumPy's own truth values would add up by `or`."""
+    dtype = np.result_type(*compared)  # type: ignore[arg-type]
+    return np.dtype(np.float32) if dtype == np.bool_ else dtype
