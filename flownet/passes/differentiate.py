@@ -55,7 +55,8 @@ def differentiate(graph: Graph, of: str, wrt: Iterable[str]) -> tuple[Graph, dic
         if name in arriving:
             gradients[name] = _accumulated(g, graph.values[name].producer or name, arriving, name).name
         else:
-            gradients[name] = g.constant(np.zeros(_numbers(graph.values[name]), graph.values[name].type.dtype.numpy)).name
+            zeros = np.zeros(_numbers(graph.values[name]))
+            gradients[name] = g.constant(zeros, graph.values[name].type.dtype).name
     return graph, gradients
 
 
@@ -100,4 +101,4 @@ def _numbers(value: Value) -> tuple[int, ...]:
 
 def _ones_like(g: Builder, value: Value) -> Value:
     shape = () if value.type.rank == 0 else _numbers(value)
-    return g.constant(np.ones(shape, value.type.dtype.numpy), name=g.fresh(f"{value.name}'/one"))
+    return g.constant(np.ones(shape), value.type.dtype, name=g.fresh(f"{value.name}'/one"))
