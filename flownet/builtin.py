@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flownet import initialisers
@@ -26,6 +26,13 @@ def flownet_ops() -> Iterable[type]:
         for thing in vars(module).values():
             if isinstance(thing, type) and issubclass(thing, Op) and thing.__module__ == info.name and "name" in vars(thing):
                 yield thing
+
+
+@hookimpl
+def flownet_kernels() -> Mapping[str, Any]:
+    from flownet.devices.opencl.lowerings import LOWERINGS
+
+    return dict(LOWERINGS)
 
 
 @hookimpl
@@ -52,3 +59,10 @@ def flownet_commands() -> Iterable[Any]:
     from flownet.cli.commands import builtin_commands
 
     return builtin_commands()
+
+
+@hookimpl
+def flownet_schedules() -> Iterable[type]:
+    from flownet.training.schedules import BUILTIN
+
+    return BUILTIN.values()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flownet.devices.opencl.expressions import to_steps
+from flownet.devices.opencl.expressions import as_scalars, to_steps
 from flownet.devices.opencl.kernels.epilogue import evaluate
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
 from flownet.devices.opencl.target import Target
@@ -224,16 +224,13 @@ def _index(number: str, sizes: Sequence[int], strides: Sequence[int]) -> str:
 
 def _each(axes, steps, found, ctypes, outs, arguments, count, facts) -> Kernel:
     """One work-item an element, for GPUs: neighbours read and write neighbouring elements."""
-    import re
-
     names = set(ctypes)
     body = ["const int e = g0 * 256 + (int)get_local_id(0);", f"if (e < {count}) {{"]
     for name, ctype in ctypes.items():
         index = _index("e", axes.sizes, axes.strides[name])
         body.append(f"const float v_{name} = (float)i_{name}[{index}];")
     for name, expression in steps:
-        text = re.sub(r"\b([A-Za-z_]\w*)\b", lambda m: f"v_{m[1]}" if m[1] in names else m[1], expression)  # noqa: B023
-        body.append(f"const float v_{name} = {re.sub(r'\\bi?vec\\b', 'float', text)};")
+        body.append(f"const float v_{name} = {as_scalars(expression, names)};")
         names.add(name)
     body += [f"o_{name}[e] = ({ctype})v_{found[name]};" for name, ctype in outs.items()]
     body.append("}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from flownet.devices.opencl.expressions import to_steps
+from flownet.devices.opencl.expressions import as_scalars, to_steps
 from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, _index, load, merged_axes
 from flownet.devices.opencl.kernels.epilogue import evaluate
 from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, preamble, product
@@ -203,8 +203,7 @@ def _each(terms, operands, ctypes, steps, found, arguments, kept, reduced, parts
     for name in operands:
         body.append(f"const float v_{name} = (float)i_{name}[{offset(name, k_axes, 'k')} + {offset(name, r_axes, 'r')}];")
     for name, expression in steps:
-        text = re.sub(r"\b([A-Za-z_]\w*)\b", lambda m: f"v_{m[1]}" if m[1] in names else m[1], expression)  # noqa: B023
-        body.append(f"const float v_{name} = {re.sub(r'\\bi?vec\\b', 'float', text)};")
+        body.append(f"const float v_{name} = {as_scalars(expression, names)};")
         names.add(name)
     body += [f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};" for output, kind, _ in terms]
     body.append("}")

@@ -1,0 +1,164 @@
+"""A whole program as one kernel: functions, and a table that says in which order and over which memory they run.
+
+Why: a launch costs 2 to 4 microseconds, and a dependent one must wait until the other cores' threads have been woken, which takes longer than
+many kernels run. One launch of a worker a core runs all stages instead; workers take work-groups off a counter, and
+wait on a second counter until a stage is done (`kernels.persistent` has the argument why this always ends). And a table costs
+nothing to compile: ResNet-110's training step has some 1,500 launches, but few different functions.
+
+Tables (int): stages (first entry, entries, work-groups); entries (end and begin within the stage, function, two sizes of the grid, the two
+extra numbers of a flat kernel, first pointer); pointers (region, offset in floats).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flownet.devices.opencl.emit import Launch
+from flownet.devices.opencl.kernels.elementwise import FlatKernel
+from flownet.devices.opencl.kernels.kernel import Kernel, product
+from flownet.devices.opencl.schedule import Stage
+
+__all__ = ["Interpreter", "Place", "counter_ints"]
+
+_SPREAD = 16  # ints between counters: a cache line each
+_ENTRY = 8
+
+Place = tuple[int, int]  # region, offset in floats
+
+
+def counter_ints(stages: int) -> int:
+    """How many ints the counters of that many stages take."""
+    return (2 * stages + 1) * _SPREAD
+
+
+@dataclass
+class Interpreter:
+    """The source of a program's kernel `run`, and its tables.
+
+    Arguments of `run`: a pointer for each region, stages, entries, pointers, counters (int), the first stage and the one behind
+    the last.
+    """
+
+    source: str
+    stages: np.ndarray
+    entries: np.ndarray
+    pointers: np.ndarray
+
+    @classmethod
+    def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], regions: int, workers: int) -> Interpreter:
+        """The program of device stages; host stages get empty rows."""
+        functions: dict[tuple, int] = {}
+        texts: list[str] = []
+        cases: list[str] = []
+        preambles: dict[str, None] = {}
+        stage_rows, entry_rows, pointer_rows = [], [], []
+        for stage in stages:
+            first, total = len(entry_rows), 0
+            # long work-groups first: what is left at the end is short, so that nobody waits for long
+            launches = [] if stage.on_host else sorted(stage.launches, key=lambda launch: -_weight(launch.kernel))
+            for launch in launches:
+                kernel: Kernel = launch.kernel  # type: ignore[assignment]
+                key = (kernel.body, kernel.arguments if not isinstance(kernel, FlatKernel) else _unsized(kernel), kernel.attributes)
+                if key not in functions:
+                    functions[key] = len(functions)
+                    preambles.update(dict.fromkeys(kernel.preamble))
+                    texts.append(_function(kernel, functions[key]))
+                    cases.append(_case(kernel, functions[key]))
+                count = product(kernel.grid)
+                x, y, _ = kernel.grid
+                numbers = (0, 0, kernel.piece, kernel.count) if isinstance(kernel, FlatKernel) else (x, y, 0, 0)
+                entry_rows.append((total + count, total, functions[key], *numbers, len(pointer_rows)))
+                total += count
+                pointer_rows += [places[launch.buffers[a.name]] for a in kernel.arguments]
+            stage_rows.append((first, len(launches), total))
+        parts = [*preambles, *texts, _main(cases, regions, workers)]
+        return cls(
+            "\n".join(parts) + "\n",
+            np.array(stage_rows or [(0, 0, 0)], np.int32),
+            np.array(entry_rows or [(0,) * _ENTRY], np.int32),
+            np.array(pointer_rows or [(0, 0)], np.int32),
+        )
+
+
+def _weight(kernel: Kernel | None) -> float:
+    assert kernel is not None
+    return (kernel.flops + 8 * kernel.bytes) / max(product(kernel.grid), 1)
+
+
+def _unsized(kernel: FlatKernel) -> tuple:
+    """A flat kernel's arguments without their sizes: one function serves every length."""
+    return tuple((a.name, a.access, a.ctype, type(a)) for a in kernel.arguments)
+
+
+def _function(kernel: Kernel, number: int) -> str:
+    arguments = ", ".join([a.declaration() for a in kernel.arguments] + ["const int g0", "const int g1", "const int g2"])
+    attributes = kernel.attributes or "__attribute__((noinline))"
+    return "\n".join([f"// {kernel.name}: {kernel.variant}", f"{attributes} void f{number}({arguments}) {{", *kernel.body, "}"])
+
+
+def _case(kernel: Kernel, number: int) -> str:
+    pointers = [
+        f"({'__global const' if a.access == 'in' else '__global'} {a.ctype}*)P({i})" for i, a in enumerate(kernel.arguments)
+    ]
+    return f"case {number}: f{number}({', '.join([*pointers, 'g0', 'g1', 'g2'])}); break;"
+
+
+def _main(cases: Sequence[str], regions: int, workers: int) -> str:
+    bases = ", ".join(f"b{i}" for i in range(regions))
+    arguments = ", ".join(f"__global float* b{i}" for i in range(regions))
+    task = [
+        f"__global const int* const e = entries + at * {_ENTRY};",
+        "const int t = i - e[1], x = e[3], y = e[4];",
+        "const int g0 = x ? t % x : t, g1 = x ? t / x % y : e[5], g2 = x ? t / x / y : e[6];",
+        "__global const int* const q = pointers + 2 * e[7];",
+        "switch (e[2]) {",
+        *cases,
+        "}",
+    ]
+    if workers == 1:
+        loop = ["for (int i = 0; i < total; i++) {", "while (i >= entries[at * 8]) at++;", *task, "}"]
+        done = []
+    else:
+        loop = [
+            f"volatile __global int* const c = counters + s * {2 * _SPREAD};",
+            "for (;;) {",
+            "const int i = atomic_inc(c);",
+            "if (i >= total) break;",
+            "while (i >= entries[at * 8]) at++;",
+            *task,
+            "mem_fence(CLK_GLOBAL_MEM_FENCE);",
+            f"atomic_inc(c + {_SPREAD});",
+            "}",
+            f"while (c[{_SPREAD}] < total) ;",
+            "mem_fence(CLK_GLOBAL_MEM_FENCE);",
+        ]
+        done = [
+            f"volatile __global int* const left = counters + all * {2 * _SPREAD};",
+            f"if (atomic_inc(left) == {workers - 1}) {{",
+            f"for (int s = first; s < last; s++) {{ counters[s * {2 * _SPREAD}] = 0; counters[s * {2 * _SPREAD} + {_SPREAD}] = 0; }}",
+            "*left = 0;",
+            "}",
+        ]
+    return "\n".join(
+        [
+            "#define P(k) (bases[q[2 * (k)]] + q[2 * (k) + 1])",
+            "__kernel __attribute__((reqd_work_group_size(1, 1, 1)))",
+            f"void run({arguments}, __global const int* stages, __global const int* entries, __global const int* pointers,",
+            "volatile __global int* counters, const int first, const int last, const int all) {",
+            f"__global float* bases[{regions}] = {{{bases}}};",
+            "for (int s = first; s < last; s++) {",
+            "int at = stages[3 * s]; const int total = stages[3 * s + 2];",
+            *loop,
+            "}",
+            *done,
+            "}",
+        ]
+    )
+
+
+def functions_of(launches: Sequence[Launch]) -> int:
+    """How many different functions the launches need."""
+    return len({(launch.kernel.body, launch.kernel.attributes) for launch in launches if launch.kernel})

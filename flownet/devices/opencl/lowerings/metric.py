@@ -1,0 +1,7 @@
+"""metric"""
+
+from __future__ import annotations
+
+__all__ = ["LOWERINGS"]
+
+LOWERINGS: dict = {}

@@ -1,0 +1,114 @@
+"""Memory that host and device see: regions, and the pool that parameters and states live in.
+
+On a CPU a region is a NumPy array that OpenCL uses in place, so that feeding, fetching and a node that runs in NumPy copy nothing
+twice. Elsewhere a region has two sides, and `to_device` and `to_host` copy.
+
+Parameters are not buffers of their own: a kernel that runs a whole program takes a handful of pointers, not a thousand. They are cut off
+slabs, which grow with the need; pages that nobody touched take no memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flownet.devices.device import Storage
+from flownet.errors import FlownetError
+from flownet.types import TensorType
+
+__all__ = ["OpenCLStorage", "Pool", "Region"]
+
+ALIGNMENT = 64
+_PAGE = 4096
+_FIRST_SLAB, _LARGEST_SLAB = 4 << 20, 256 << 20
+
+
+class Region:
+    """`nbytes` of memory: `host` (uint8) is its side that NumPy sees, `buffer` the device's."""
+
+    def __init__(self, runtime: Any, nbytes: int, what: str) -> None:
+        cl = runtime.cl
+        self.runtime, self.nbytes = runtime, max(nbytes, 4) + ALIGNMENT  # vectors may touch what follows the last row
+        if self.nbytes > runtime.largest_buffer:
+            raise FlownetError.of(
+                "out-of-memory", f"{what} takes {nbytes / 2**20:,.0f} MB, and `{runtime.device.name.strip()}` gives at most"
+                f" {runtime.largest_buffer / 2**20:,.0f} MB at once",
+                help="use a smaller batch (`--set train.batch=…`), or another `--device`",
+            )  # fmt: skip
+        try:
+            whole = np.zeros(self.nbytes + _PAGE, np.uint8)
+            start = -whole.ctypes.data % _PAGE
+            self.host = whole[start : start + self.nbytes]
+            flags = cl.mem_flags.READ_WRITE
+            if runtime.shares_memory:
+                self.buffer = cl.Buffer(runtime.context, flags | cl.mem_flags.USE_HOST_PTR, hostbuf=self.host)
+            else:
+                self.buffer = cl.Buffer(runtime.context, flags, self.nbytes)
+                cl.enqueue_copy(runtime.queue, self.buffer, self.host)
+        except (MemoryError, cl.MemoryError) as error:
+            raise FlownetError.of(
+                "out-of-memory", f"there is no memory for {what}: {nbytes / 2**20:,.0f} MB", str(error),
+                help="use a smaller batch (`--set train.batch=…`), or another `--device`",
+            ) from None  # fmt: skip
+
+    def view(self, offset: int, type: TensorType) -> np.ndarray:
+        """The host's side of the array at `offset` bytes."""
+        flat = self.host[offset : offset + int(type.nbytes)]  # type: ignore[arg-type]
+        return flat.view(type.dtype.numpy).reshape(tuple(int(d) for d in type.shape))  # type: ignore[arg-type]
+
+    def to_device(self, offset: int, nbytes: int) -> None:
+        """Copy bytes from the host's side to the device's."""
+        if not self.runtime.shares_memory and nbytes:
+            self.runtime.cl.enqueue_copy(
+                self.runtime.queue, self.buffer, self.host[offset : offset + nbytes], dst_offset=offset, is_blocking=True
+            )
+
+    def to_host(self, offset: int, nbytes: int) -> None:
+        """Copy bytes from the device's side to the host's."""
+        if not self.runtime.shares_memory and nbytes:
+            self.runtime.cl.enqueue_copy(
+                self.runtime.queue, self.host[offset : offset + nbytes], self.buffer, src_offset=offset, is_blocking=True
+            )
+
+
+class Pool:
+    """Slabs that storages are cut off."""
+
+    def __init__(self, runtime: Any) -> None:
+        self.runtime = runtime
+        self.slabs: list[Region] = []
+        self._used = 0
+        self.version = 0  # counts writes from outside, and runs that change storages: what depends on parameters is then stale
+
+    def take(self, nbytes: int) -> tuple[int, int]:
+        """(slab, offset in bytes) of new memory."""
+        nbytes = -(-max(nbytes, 4) // ALIGNMENT) * ALIGNMENT
+        if not self.slabs or self._used + nbytes > self.slabs[-1].nbytes - ALIGNMENT:
+            size = min(_FIRST_SLAB << (2 * len(self.slabs)), _LARGEST_SLAB)
+            self.slabs.append(Region(self.runtime, max(size, nbytes), "parameters"))
+            self._used = 0
+        offset, self._used = self._used, self._used + nbytes
+        return len(self.slabs) - 1, offset
+
+
+class OpenCLStorage(Storage):
+    """An array in a slab."""
+
+    def __init__(self, pool: Pool, type: TensorType) -> None:
+        self.type, self.pool = type, pool
+        self.slab, self.offset = pool.take(int(type.nbytes))  # type: ignore[arg-type]
+        self.nbytes = int(type.nbytes)  # type: ignore[arg-type]
+
+    def read(self) -> np.ndarray:
+        self.pool.runtime.finish()
+        region = self.pool.slabs[self.slab]
+        region.to_host(self.offset, self.nbytes)
+        return region.view(self.offset, self.type).copy()
+
+    def write(self, array: np.ndarray) -> None:
+        self.pool.runtime.finish()
+        region = self.pool.slabs[self.slab]
+        region.view(self.offset, self.type)[...] = array
+        region.to_device(self.offset, self.nbytes)
+        self.pool.version += 1

@@ -1,0 +1,349 @@
+"""A graph made ready for an OpenCL device: launches, memory, and the loop that runs them.
+
+On a CPU all launches between two nodes of the host are one launch of the interpreter. On a GPU each is a launch of its own, since workers that wait for
+each other would starve there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from flownet.devices.device import Program, Step
+from flownet.devices.opencl.emit import Emitter, Launch
+from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
+from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
+from flownet.devices.opencl.schedule import Schedule, Stage, schedule
+from flownet.graph import Graph, Kind, Node
+from flownet.kernels import Fused
+from flownet.op.contract import wanted
+from flownet.passes.order_nodes import order_nodes
+from flownet.types import TensorType
+
+__all__ = ["OpenCLProgram"]
+
+_ARENA, _INPUTS, _CONSTANTS, _SLABS = range(4)
+_SMALL = 1 << 18  # operations of a whole run below which a second worker would only be waited for
+
+
+class OpenCLProgram(Program):
+    """See the module. `launches` are in the order of stages."""
+
+    def __init__(self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage]) -> None:
+        self.device, self.graph, self.storages = device, graph, storages
+        self.runtime = device.runtime
+        self.target = device.target
+        self.order = order_nodes(graph)
+        emitter = Emitter(graph, self.target, device.choose)
+        launches = emitter.launches(self.order)
+        self._emitter = emitter
+        launches = self._with_updates(launches)
+        sizes = self._sizes(launches)
+        fixed = frozenset(self.storages) | {v.name for v in graph.of_kind(Kind.CONSTANT)}
+        kept = frozenset(self._at(name) for name in graph.outputs.values())
+        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+        self._place()
+        self._stages = [*self.schedule.setup, *self.schedule.stages]
+        self._setup_count = len(self.schedule.setup)
+        self.launches = [launch for stage in self._stages for launch in stage.launches]
+        total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
+        self.workers = 1 if total < _SMALL else self.target.units
+        self._events: list[Any] = [None, None]
+        self._current = 0
+        self._stale: set[str] = set()
+        self._version = -1
+        if self.target.kind == "gpu":
+            self._segments = self._separate_launches()
+        else:
+            self._segments = self._interpreted()
+        self.steps = [self._step(launch, index) for index, stage in enumerate(self._stages) for launch in stage.launches]
+        self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(s.nbytes for s in storages.values())
+
+    # -- memory ------------------------------------------------------------------------------------------------------------
+
+    def _at(self, value: str) -> str:
+        """The buffer of a value, which may be the state that it becomes."""
+        buffer = self._emitter.buffer(value)
+        return self._in_place.get(buffer, buffer)
+
+    def _with_updates(self, launches: list[Launch]) -> list[Launch]:
+        """Let results that become states be written into the states at once where nobody reads the old value later; copies
+        at the end for the others."""
+        graph, emitter = self.graph, self._emitter
+        position = {id(launch): i for i, launch in enumerate(launches)}
+        readers: dict[str, list[Launch]] = {}
+        writers: dict[str, list[Launch]] = {}
+        for launch in launches:
+            for name in launch.reads:
+                readers.setdefault(name, []).append(launch)
+            for name in launch.writes:
+                writers.setdefault(name, []).append(launch)
+        self._in_place: dict[str, str] = {}
+        copies: list[tuple[str, str]] = []
+        fetched = {emitter.buffer(name) for name in graph.outputs.values()}
+        for state, result in graph.updates.items():
+            buffer = emitter.buffer(result)
+            made = writers.get(buffer, [])
+            fine = len(made) == 1 and made[0].kernel is not None and buffer not in self._in_place and not (fetched & {buffer, state})
+            if fine:
+                at = position[id(made[0])]
+                elementwise = hasattr(made[0].node.op, "expressions") or isinstance(made[0].node.op, Fused)
+                for reader in readers.get(state, []):
+                    fine &= position[id(reader)] < at or (reader is made[0] and elementwise)
+            if fine:
+                self._in_place[buffer] = state
+            else:
+                copies.append((state, buffer))
+        for launch in launches:
+            launch.buffers = {a: self._in_place.get(b, b) for a, b in launch.buffers.items()}
+            launch.reads = tuple(dict.fromkeys(self._in_place.get(b, b) for b in launch.reads))
+            launch.writes = tuple(dict.fromkeys(self._in_place.get(b, b) for b in launch.writes))
+        return launches + [self._copy(state, buffer) for state, buffer in copies]
+
+    def _copy(self, state: str, buffer: str) -> Launch:
+        from flownet.devices.opencl.kernels.each import moved
+        from flownet.devices.opencl.kernels.elementwise import CTYPES
+
+        type_ = self.graph.values[state].type
+        shape = tuple(int(d) for d in type_.shape) or (1,)  # type: ignore[arg-type]
+        kernel = moved(shape, [(0, i, 1, 1) for i in range(len(shape))], 0, shape, CTYPES[type_.dtype.value], self.target)
+        producer = self.graph.values[self.graph.updates[state]].producer
+        node = self.graph.nodes[producer] if producer else Node(f"store {state}", None, {}, ())
+        source = self._in_place.get(buffer, buffer)
+        return Launch.of(node, kernel, {"x": source, "y": state})
+
+    def _sizes(self, launches: list[Launch]) -> dict[str, int]:
+        """Bytes of the buffers that live in the arena."""
+        sizes = dict(self._emitter.scratch)
+        for launch in launches:
+            for name in (*launch.reads, *launch.writes):
+                value = self.graph.values.get(name)
+                if value is not None and value.kind is Kind.RESULT:
+                    sizes[name] = int(value.type.nbytes)  # type: ignore[arg-type]
+        return sizes
+
+    def _place(self) -> None:
+        graph, runtime = self.graph, self.runtime
+        self.places: dict[str, Place] = {name: (_ARENA, offset // 4) for name, offset in self.schedule.offsets.items()}
+        self.arena = Region(runtime, self.schedule.arena_bytes, f"the results of a step ({self._largest()})")
+        offset = 0
+        self._input_at: dict[str, tuple[int, TensorType]] = {}
+        for value in graph.inputs:
+            self._input_at[value.name] = (offset, value.type)
+            self.places[value.name] = (_INPUTS, offset // 4)
+            offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
+        self.inputs = [Region(runtime, offset, "inputs"), Region(runtime, offset, "inputs")]
+        self._fed = [
+            {name: region.view(at, type_) for name, (at, type_) in self._input_at.items()} for region in self.inputs
+        ]
+        offset = 0
+        constants = graph.of_kind(Kind.CONSTANT)
+        for value in constants:
+            self.places[value.name] = (_CONSTANTS, offset // 4)
+            offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
+        self.constants = Region(runtime, offset, "constants")
+        for value in constants:
+            at = 4 * self.places[value.name][1]
+            self.constants.view(at, value.type)[...] = np.asarray(value.initial).reshape(tuple(value.type.shape))  # type: ignore[arg-type]
+        self.constants.to_device(0, offset)
+        self._slabs = sorted({storage.slab for storage in self.storages.values()})
+        for name, storage in self.storages.items():
+            self.places[name] = (_SLABS + self._slabs.index(storage.slab), storage.offset // 4)
+
+    def _largest(self) -> str:
+        lives = sorted(self.schedule.lifetimes.values(), key=lambda life: -life.nbytes)[:3]
+        return ", ".join(f"{life.name}: {life.nbytes / 2**20:,.1f} MB" for life in lives)
+
+    def _regions(self, current: int) -> list[Region]:
+        return [self.arena, self.inputs[current], self.constants, *(self.device.pool.slabs[i] for i in self._slabs)]
+
+    def _view(self, value: str) -> tuple[Region, int, TensorType]:
+        """Where a value lies: region, offset in bytes, type."""
+        region, offset = self.places[self._at(value)]
+        return self._regions(self._current)[region], 4 * offset, self.graph.values[value].type
+
+    # -- one launch for all ------------------------------------------------------------------------------------------------
+
+    def _interpreted(self) -> list[list[Callable[[], Any]]]:
+        cl, runtime = self.runtime.cl, self.runtime
+        regions = _SLABS + len(self._slabs)
+        self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
+        self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`")
+        self._tables = [runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)]
+        self._counters = runtime.buffer_of(np.zeros(counter_ints(len(self._stages)), np.int32))
+        self._kernels: list[Any] = []
+        spans: list[tuple[int, int] | Node] = []
+        begin = self._setup_count
+        for index in range(begin, len(self._stages)):
+            if self._stages[index].on_host:
+                if begin < index:
+                    spans.append((begin, index))
+                spans.append(self._stages[index].launches[0].node)
+                begin = index + 1
+        if begin < len(self._stages):
+            spans.append((begin, len(self._stages)))
+        self._setup = self._launcher(0, self._setup_count, 0) if self._setup_count else None
+        segments = []
+        for current in (0, 1):
+            segments.append(
+                [self._launcher(*span, current) if isinstance(span, tuple) else partial(self._on_host, span, current) for span in spans]
+            )
+        return segments
+
+    def _launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
+        """A function that launches stages `first` up to `last`, arguments set once."""
+        cl = self.runtime.cl
+        kernel = cl.Kernel(self._program, "run")
+        buffers = [region.buffer for region in self._regions(current)]
+        numbers = [np.int32(n) for n in (first, last, len(self._stages))]
+        kernel.set_args(*buffers, *self._tables, self._counters, *numbers)
+        self._kernels.append(kernel)
+        return partial(cl.enqueue_nd_range_kernel, self.runtime.queue, kernel, (self.workers,), (1,))
+
+    # -- a launch each -----------------------------------------------------------------------------------------------------
+
+    def _separate_launches(self) -> list[list[Callable[[], Any]]]:
+        from flownet.devices.opencl.separate import SeparateLaunches
+
+        separate = SeparateLaunches(self.runtime, self.launches, f"`{self.graph.name}`")
+        self._kernels = [separate]
+        segments = []
+        for current in (0, 1):
+            buffers = [region.buffer for region in self._regions(current)]
+            runs: list[Callable[[], Any]] = []
+            for launch in self.launches[sum(len(s.launches) for s in self.schedule.setup) :]:
+                if launch.kernel is None:
+                    runs.append(partial(self._on_host, launch.node, current))
+                else:
+                    runs.append(separate.launcher(launch, self.places, buffers))
+            segments.append(runs)
+        buffers = [region.buffer for region in self._regions(0)]
+        setup = [separate.launcher(launch, self.places, buffers) for stage in self.schedule.setup for launch in stage.launches]
+        self._setup = (lambda: [run() for run in setup]) if setup else None
+        return segments
+
+    # -- the host's nodes --------------------------------------------------------------------------------------------------
+
+    def _on_host(self, node: Node, current: int) -> None:
+        """Compute a node in NumPy, on the host's side of its buffers."""
+        self.runtime.busy = True
+        self.runtime.finish()
+        arrays = {}
+        for argument, name in node.inputs.items():
+            region, offset, type_ = self._view(name)
+            region.to_host(offset, int(type_.nbytes))  # type: ignore[arg-type]
+            arrays[argument] = region.view(offset, type_)
+        with np.errstate(all="ignore"):
+            results = node.op.run(arrays)
+        for name, result in zip(node.outputs, results, strict=True):
+            region, offset, type_ = self._view(name)
+            region.view(offset, type_)[...] = result
+            region.to_device(offset, int(type_.nbytes))  # type: ignore[arg-type]
+
+    # -- the protocol ------------------------------------------------------------------------------------------------------
+
+    def feed(self, name: str, array: np.ndarray) -> None:
+        if self._events[self._current] is not None:  # the step that reads this buffer may still run: take the other one
+            self._current ^= 1
+            event, self._events[self._current] = self._events[self._current], None
+            if event is not None:
+                event.wait()
+            self._stale = set(self._input_at)
+        self._fed[self._current][name][...] = array
+        self._stale.discard(name)
+        if not self.runtime.shares_memory:
+            at, type_ = self._input_at[name]
+            self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]
+
+    def run(self) -> None:
+        if self._stale:
+            self._freshen()
+        runtime = self.runtime
+        try:
+            if self._setup is not None and self._version != self.device.pool.version:
+                self._setup()
+                self._version = self.device.pool.version
+            event = None
+            for step in self._segments[self._current]:
+                event = step() or event
+            runtime.queue.flush()
+        except runtime.cl.Error as error:
+            raise runtime.failed(error) from None
+        runtime.busy = True
+        self._events[self._current] = event
+        if self.graph.updates:
+            self.device.pool.version += 1
+
+    def _freshen(self) -> None:
+        """Inputs that were fed before, but not to this buffer."""
+        for name in self._stale:
+            self._fed[self._current][name][...] = self._fed[self._current ^ 1][name]
+            at, type_ = self._input_at[name]
+            self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]
+        self._stale = set()
+
+    def fetch(self, name: str) -> np.ndarray:
+        self.runtime.finish()
+        self._events = [None, None]
+        region, offset, type_ = self._view(self.graph.outputs[name])
+        region.to_host(offset, int(type_.nbytes))  # type: ignore[arg-type]
+        return region.view(offset, type_).copy()
+
+    def run_checked(self) -> str | None:
+        """As `run`, stage by stage."""
+        self._freshen()
+        self._version = -1
+        for index, stage in enumerate(self._stages):
+            if self.target.kind == "gpu" or stage.on_host:
+                for launch in stage.launches:
+                    self._run_alone(launch)
+            else:
+                self._launcher(index, index + 1, self._current)()
+            self.runtime.busy = True
+            self.runtime.finish()
+            for launch in stage.launches:
+                for value in launch.node.outputs:
+                    if self._at(value) in launch.writes and self._not_finite(value):
+                        return launch.node.name
+        return None
+
+    def _run_alone(self, launch: Launch) -> None:
+        if launch.kernel is None:
+            self._on_host(launch.node, self._current)
+        else:
+            buffers = [region.buffer for region in self._regions(self._current)]
+            self._kernels[0].launcher(launch, self.places, buffers)()
+
+    def _not_finite(self, value: str) -> bool:
+        region, offset, type_ = self._view(value)
+        region.to_host(offset, int(type_.nbytes))  # type: ignore[arg-type]
+        return type_.dtype.is_float and not np.isfinite(region.view(offset, type_)).all()
+
+    # -- what people see ---------------------------------------------------------------------------------------------------
+
+    def _step(self, launch: Launch, stage: int) -> Step:
+        node = launch.node
+        facts: dict[str, Any] = {"stage": stage, "setup": stage < self._setup_count}
+        if node.op is None:
+            return Step(lambda: None, (), "store", self.device.name)
+        if launch.kernel is None:
+            types = {a: self.graph.values[v].type for a, v in node.inputs.items()}
+            flops, _ = node.op.cost(types, [self.graph.values[v].type for v in node.outputs])
+            reason = getattr(node, "reason", "") or f"`{node.op.name}` has no OpenCL kernel"
+            nbytes = sum(int(self.graph.values[v].type.nbytes) for v in (*node.inputs.values(), *node.outputs))  # type: ignore[arg-type]
+            return Step(partial(self._run_alone, launch), (node.name,), node.op.name, "cpu", int(flops), nbytes, {**facts, "reason": reason})
+        kernel = launch.kernel
+        facts |= {"variant": kernel.variant, "groups": int(np.prod(kernel.grid)), "op": str(node.op)}
+        return Step(partial(self._run_stage, stage), (node.name,), kernel.name, self.device.name, kernel.flops, kernel.bytes, facts)
+
+    def _run_stage(self, stage: int) -> None:
+        if self.target.kind == "gpu":
+            for launch in self._stages[stage].launches:
+                self._run_alone(launch)
+        else:
+            self._launcher(stage, stage + 1, self._current)()
+        self.runtime.busy = True
+        self.runtime.finish()

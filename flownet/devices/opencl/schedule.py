@@ -1,0 +1,113 @@
+"""When launches run, and where their buffers lie.
+
+Launches that do not depend on each other share a *stage*: its work-groups run in any order, and only between stages does everybody wait. A
+launch may move up by a few stages, no more, so that what it makes does not occupy memory long before it is wanted.
+
+A stage's buffers live at once; a buffer is free behind the last stage that reads it. What depends on parameters and constants alone, in a
+graph that does not change them (reordered filters in inference), is computed apart, in stages that run only when parameters were written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flownet.devices.opencl.emit import Launch
+from flownet.passes.plan_memory import ALIGNMENT, Lifetime, place
+
+__all__ = ["Schedule", "Stage", "schedule"]
+
+_LOOK_BACK = 4  # stages that a launch may move up
+
+
+@dataclass
+class Stage:
+    """Launches that may run at the same time; a host's launch has a stage of its own."""
+
+    launches: list[Launch] = field(default_factory=list)
+
+    @property
+    def on_host(self) -> bool:
+        return self.launches[0].kernel is None
+
+
+@dataclass
+class Schedule:
+    """The stages of a run, those of the set-up before it, and the arena's offsets in bytes by buffer."""
+
+    setup: list[Stage]
+    stages: list[Stage]
+    offsets: Mapping[str, int]
+    lifetimes: Mapping[str, Lifetime]
+    arena_bytes: int
+
+
+def schedule(
+    launches: Sequence[Launch], sizes: Mapping[str, int], fixed: frozenset[str], changing: frozenset[str], kept: frozenset[str]
+) -> Schedule:
+    """The schedule of launches, which come in an order that is right.
+
+    sizes:    bytes of every buffer that is to be placed
+    fixed:    buffers that hold parameters, states or constants
+    changing: those of them that the graph writes
+    kept:     buffers that must be there when the run is over
+    """
+    still = set(fixed - changing)
+    setup, run = [], []
+    for launch in launches:
+        hoisted = launch.kernel is not None and bool(launch.reads) and all(name in still for name in launch.reads)
+        if hoisted and not any(name in fixed for name in launch.writes):
+            still.update(launch.writes)
+            setup.append(launch)
+        else:
+            run.append(launch)
+    setup_stages, stages = _stages(setup), _stages(run)
+    lives: dict[str, Lifetime] = {}
+    end = max(len(stages) - 1, 0)
+    for index, stage in enumerate(stages):
+        for launch in stage.launches:
+            for name in (*launch.reads, *launch.writes):
+                if name in sizes:
+                    first = min(lives[name].first, index) if name in lives else index
+                    lives[name] = Lifetime(name, _aligned(sizes[name]), first, index)
+    for launch in setup:
+        for name in launch.writes:
+            lives[name] = Lifetime(name, _aligned(sizes[name]), 0, end)
+    for name in kept:
+        if name in sizes:
+            first = lives[name].first if name in lives else 0
+            lives[name] = Lifetime(name, _aligned(sizes[name]), first, end)
+    offsets, arena = place(list(lives.values()))
+    return Schedule(setup_stages, stages, offsets, lives, arena)
+
+
+def _aligned(nbytes: int) -> int:
+    # a cache line more than needed: vectors may be read past the end of the last row
+    return -(-max(nbytes, 4) // ALIGNMENT) * ALIGNMENT
+
+
+def _stages(launches: Sequence[Launch]) -> list[Stage]:
+    stages: list[Stage] = []
+    written: dict[str, int] = {}
+    read: dict[str, int] = {}
+    barrier = 0
+    for launch in launches:
+        earliest = barrier
+        for name in launch.reads:
+            earliest = max(earliest, written.get(name, -1) + 1)
+        for name in launch.writes:
+            earliest = max(earliest, written.get(name, -1) + 1, read.get(name, -1) + 1)
+        if launch.kernel is None:
+            earliest = len(stages)
+            barrier = earliest + 1
+        else:
+            earliest = max(earliest, len(stages) - _LOOK_BACK)
+        if earliest >= len(stages):
+            earliest = len(stages)
+            stages.append(Stage())
+        stages[earliest].launches.append(launch)
+        for name in launch.reads:
+            read[name] = max(read.get(name, -1), earliest)
+        for name in launch.writes:
+            written[name] = earliest
+    return stages

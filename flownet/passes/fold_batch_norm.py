@@ -1,0 +1,2 @@
+def fold_batch_norm(graph):
+    return graph

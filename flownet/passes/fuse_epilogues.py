@@ -1,0 +1,2 @@
+def fuse_epilogues(graph, target):
+    return graph

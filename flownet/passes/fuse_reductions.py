@@ -1,0 +1,2 @@
+def fuse_reductions(graph):
+    return graph

@@ -1,0 +1,35 @@
+"""The OpenCL device's passes in their order, with why."""
+
+from __future__ import annotations
+
+from flownet.passes.absorb_broadcasts import absorb_broadcasts
+from flownet.passes.assign_layouts import assign_layouts
+from flownet.passes.fold_batch_norm import fold_batch_norm
+from flownet.passes.fuse_elementwise import fuse_elementwise
+from flownet.passes.fuse_epilogues import fuse_epilogues
+from flownet.passes.fuse_reductions import fuse_reductions
+from flownet.passes.lower import lower
+from flownet.passes.merge_common_nodes import merge_common_nodes
+from flownet.passes.pipeline import PIPELINE, Pass
+from flownet.passes.remove_dead_nodes import remove_dead_nodes
+
+__all__ = ["opencl_pipeline"]
+
+
+def opencl_pipeline(fallback: str = "warn") -> tuple[Pass, ...]:
+    """The general passes, then the compiler's."""
+    from flownet.registry import default_registry
+
+    kernels = dict(default_registry().items("kernel"))
+    return (
+        *PIPELINE,
+        Pass("fold_batch_norm", lambda graph, target: fold_batch_norm(graph)),  # before lowering: it looks for two ops
+        Pass("lower", lambda graph, target: lower(graph, kernels, fallback), needed=True),
+        Pass("absorb_broadcasts", lambda graph, target: absorb_broadcasts(graph)),  # before layouts: fewer shapes to lay out
+        Pass("merge_common_nodes_again", lambda graph, target: merge_common_nodes(graph)),  # lowerings repeat themselves
+        Pass("assign_layouts", assign_layouts),  # before fusion, which needs equal layouts
+        Pass("remove_dead_nodes_again", lambda graph, target: remove_dead_nodes(graph)),
+        Pass("fuse_elementwise", lambda graph, target: fuse_elementwise(graph)),
+        Pass("fuse_reductions", lambda graph, target: fuse_reductions(graph)),  # what feeds a reduction alone is never stored
+        Pass("fuse_epilogues", fuse_epilogues),  # last: it takes whole fused groups into products and convolutions
+    )
