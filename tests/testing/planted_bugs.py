@@ -1,6 +1,6 @@
 """Ops with one bug each, planted where ops really go wrong, and the four clean ones that they are made of.
 
-`BUGS` says for each which check must find it. The clean ops are right, so that whatever a broken twin changes is the bug.
+`BUGS` says for each which check must find it. The clean ops are right: whatever a broken twin changes is the bug.
 """
 
 from __future__ import annotations
@@ -652,3 +652,73 @@ class ExpandsToAnotherShape(Op):
     @classmethod
     def samples(cls):
         yield Sample(cls(), {"x": [[1.0, 2.0]]}, {"y": [[2.0, 4.0]]})
+
+
+# -- several outputs, composites ---------------------------------------------------------------------------------------
+
+
+@planted("forward")
+@dataclass(frozen=True)
+class TwoOutputsInOneArray(Op):
+    """The sum and the difference of x and its mirror image, in one array: the second overwrites the first."""
+
+    name = "two_outputs"
+    outputs = ("total", "rest")
+
+    def infer(self, x):
+        if not x.dtype.is_float or x.rank < 1:
+            raise FlownetError.of("shape-mismatch", f"`two_outputs` takes float32[..., d], got {x}")
+        return x, x
+
+    def forward(self, x):
+        y = np.empty_like(x)
+        total = np.add(x, x[..., ::-1], out=y)
+        rest = np.subtract(x, x[..., ::-1], out=y)
+        return total, rest
+
+    def backward(self, dtotal, drest):
+        return dtotal + dtotal[..., ::-1] + drest - drest[..., ::-1]
+
+    def flops(self, x):
+        return 2 * x.size
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0, 4.0]]}, {"total": [[5.0, 4.0, 5.0]], "rest": [[-3.0, 0.0, 3.0]]})
+
+
+@planted("gradient")
+@dataclass(frozen=True)
+class CompositeWithWrongGradient(Op):
+    """A composite op whose elementwise node has the derivative of another function."""
+
+    name = "composite"
+
+    def infer(self, x):
+        if not x.dtype.is_float:
+            raise FlownetError.of("dtype-mismatch", f"`composite` takes floating-point numbers, got {x}")
+        return x
+
+    def expand(self, g, x):
+        return g.add(Elementwise((("y", parse("x * x")),), ("x",), (("x", parse("x * dy")),)), x)
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0]]}, {"y": [[1.0, 4.0]]})
+
+
+@planted("cost")
+class CountsLessThanNothing(Affine):
+    """A count of operations that went below zero."""
+
+    def flops(self, x):
+        return x.size - 100
+
+
+@planted("samples")
+class SampleItCannotTake(Affine):
+    """A sample of a shape that the op refuses."""
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0]], "scale": [1.0, 2.0, 3.0]}, {"y": [[2.0, 8.0]]})
