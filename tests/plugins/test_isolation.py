@@ -78,7 +78,8 @@ def test_the_same_file_by_plugin_dir_is_no_conflict(with_fixtures: Environment) 
     done = with_fixtures.flownet("plugins", "--json", "--plugin-dir", FIXTURES / "registers-twice")
     plugins = json.loads(done.stdout)["plugins"]
     problems = [plugin["problem"] for plugin in plugins if "registers_twice" in plugin["origin"]]
-    assert problems == [None] * len(problems) and len(problems) == 2
+    assert problems == [None] * len(problems)
+    assert len(problems) == 2
 
 
 def graph(folder: Path, op: str) -> Path:
