@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Mapping
 
 from flownet.graph import Graph, Node
 
@@ -36,7 +37,11 @@ def order_nodes(graph: Graph) -> list[Node]:
             edge(earlier, node.name)
     for state, value in graph.updates.items():
         producer = graph.values[value].producer
-        if producer is not None and not _would_circle(graph, producer, readers[state]):
+        if producer is None:
+            continue
+        # where a reader of the state needs its next value, the old one is kept, and overwritten when all have run
+        behind = _reachable(followers, producer)
+        if not any(reader in behind for reader in readers[state] if reader != producer):
             for reader in readers[state]:
                 edge(reader, producer)
     ready = [(position[name], name) for name, count in waiting.items() if count == 0]
@@ -53,7 +58,13 @@ def order_nodes(graph: Graph) -> list[Node]:
     return order
 
 
-def _would_circle(graph: Graph, producer: str, readers: list[str]) -> bool:
-    """Whether a reader of the state needs the state's next value: then the old one must be kept, and copied over later."""
-    made = set(graph.nodes[producer].outputs)
-    return any(made & set(graph.nodes[reader].inputs.values()) for reader in readers if reader != producer)
+def _reachable(followers: Mapping[str, set[str]], start: str) -> set[str]:
+    """The nodes that have to run behind `start`."""
+    found: set[str] = set()
+    stack = [start]
+    while stack:
+        for name in followers.get(stack.pop(), ()):
+            if name not in found:
+                found.add(name)
+                stack.append(name)
+    return found

@@ -74,3 +74,22 @@ def test_after_is_obeyed_without_a_value() -> None:
     g.add(Relu(), x, name="b")
     g.graph.nodes["a"] = replace(g.graph.nodes["a"], after=("b",))
     assert names(g.graph) == ["b", "a"]
+
+
+def test_two_updates_that_read_each_other_s_state_have_an_order() -> None:
+    g = Builder(Graph())
+    a, b = g.state("a", FLOAT, 1.0), g.state("b", FLOAT, 2.0)
+    g.graph.updates["a"] = g.add(plus_one(), x=b, name="new_a").name
+    g.graph.updates["b"] = g.add(plus_one(), x=a, name="new_b").name
+    assert sorted(names(g.graph)) == ["new_a", "new_b"]
+
+
+def test_a_reader_far_behind_the_new_value_does_not_hold_the_update_up() -> None:
+    g = Builder(Graph())
+    state = g.state("s", FLOAT, 0.0)
+    value = g.add(plus_one(), x=state, name="update")
+    g.graph.updates["s"] = value.name
+    for number in range(3):
+        value = g.add(Relu(), value, name=f"relu_{number}")
+    g.add(Elementwise((("y", parse("old - new")),), ("old", "new")), old=state, new=value, name="difference")
+    assert names(g.graph)[-1] == "difference"
