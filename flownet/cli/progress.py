@@ -112,7 +112,13 @@ class TrainingProgress:
             parts.append(f"validation loss {progress.validation.loss:.4f}")
             parts += [f"{name} {figure(name, value)}" for name, value in progress.validation.metrics.items()]
         parts.append(duration(seconds))
-        self.say("  ".join(parts))
+        if _is_told(progress.epoch + 1, progress.epochs):
+            self.say("  ".join(parts))
+
+
+def _is_told(epoch: int, epochs: int, most: int = 40) -> bool:
+    """Whether an epoch gets a line: all of them, or about `most` of them where there are many."""
+    return epochs <= most or epoch in (1, epochs) or epoch % -(-epochs // most) == 0
 
 
 _SHARES = ("accuracy", "iou", "precision", "recall")

@@ -53,8 +53,8 @@ class Run:
     splits:           the dataset's splits
     folder:           where the files go; it is made
     text:             the graph file in full form, kept beside the weights
-    checkpoint_every: steps between checkpoints, besides the one at the end of every epoch; 0 for none, None for one
-                      whenever half a minute has passed
+    checkpoint_every: steps between checkpoints, besides the one at the end of every epoch; 0 for none; None for one
+                      whenever half a minute has passed, and at the ends of epochs that took a second or more
     hooks:            `registry.hooks`, whose `flownet_train_…` are told what happens; None tells nobody
     """
 
@@ -106,7 +106,8 @@ class Run:
                     if progress.kind == "epoch" and self.trainer.stopped:
                         break
             self.save_checkpoint()
-            metrics = self._final_figures()
+            # whoever pressed Ctrl-C does not want to wait for the test split
+            metrics = {} if self.trainer.stopped == "interrupted" else self._final_figures()
             self._save_results(metrics)
             result = Result(
                 self.folder, self.folder / WEIGHTS, metrics, self.trainer.position.epoch, time.monotonic() - started,
@@ -133,8 +134,13 @@ class Run:
     def _between_steps(self) -> None:
         at = self.trainer.position
         every = self.checkpoint_every
-        due = at.step % every == 0 if every else every is None and time.monotonic() - self._saved_at > _SECONDS_BETWEEN
-        if due or at.batch == 0:
+        if every is None:
+            # syncing a file takes 10 ms: an epoch of a small network takes less
+            least = _SECONDS_BETWEEN_EPOCHS if at.batch == 0 else _SECONDS_BETWEEN
+            due = time.monotonic() - self._saved_at > least
+        else:
+            due = at.batch == 0 or (every > 0 and at.step % every == 0)
+        if due:
             self.save_checkpoint()
 
     def _save_results(self, metrics: Mapping[str, Any]) -> None:
@@ -175,7 +181,7 @@ class Run:
         return {name: _figures(self.trainer.evaluate(name)) for name in names}
 
 
-_SECONDS_BETWEEN = 30.0
+_SECONDS_BETWEEN, _SECONDS_BETWEEN_EPOCHS = 30.0, 1.0
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
