@@ -22,7 +22,7 @@ class Fused(Op):
     """`base` followed by elementwise terms over its result, called `acc`, and over operands that broadcast to it.
 
     terms: (output, expression), the same shape as the result
-    sums:  (output, expression), summed over everything but the channels: axis 1, and the last one if the result is blocked;
+    sums:  (output, expression), summed over everything but the channels: the last axis, of a blocked image (1, 4);
            the shape keeps the other axes with size 1
     """
 
@@ -69,20 +69,22 @@ class Fused(Op):
         return self.base.result_types({name: types[name] for name in self.base.signature_inputs})[0]
 
     @staticmethod
-    def kept_axes(rank: int) -> tuple[int, ...]:
+    def kept_axes(base: Op, rank: int) -> tuple[int, ...]:
         """The axes of channels of a result of that rank."""
-        return (1, rank - 1) if rank == 5 else (1,)
+        if rank == 5:
+            return (1, 4)
+        return (1,) if hasattr(base, "filters") else (rank - 1,)
 
     def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
         result = self.base_type(types)
-        kept = self.kept_axes(result.rank)
+        kept = self.kept_axes(self.base, result.rank)
         summed = result.with_shape(*(d if i in kept else 1 for i, d in enumerate(result.shape)))
         return (result,) * len(self.terms) + (summed,) * len(self.sums)
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         (acc,) = self.base.run({name: arrays[name] for name in self.base.signature_inputs})
         known = {**arrays, ACC: acc}
-        axes = tuple(i for i in range(acc.ndim) if i not in self.kept_axes(acc.ndim))
+        axes = tuple(i for i in range(acc.ndim) if i not in self.kept_axes(self.base, acc.ndim))
         with np.errstate(all="ignore"):
             made = [np.array(np.broadcast_to(evaluate(e, known), acc.shape), acc.dtype) for _, e in self.terms]
             sums = [np.broadcast_to(evaluate(e, known), acc.shape).sum(axes, keepdims=True, dtype=acc.dtype) for _, e in self.sums]

@@ -108,7 +108,7 @@ class PoolGradient(_Pool):
 
     name = "pool_dx"
 
-    def infer(self, dy: TensorType, x: TensorType | None) -> TensorType:
+    def infer(self, dy: TensorType) -> TensorType:
         return self._resized(dy, self.size)
 
     def forward(self, dy: np.ndarray, x: np.ndarray | None = None) -> np.ndarray:

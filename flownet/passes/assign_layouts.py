@@ -204,7 +204,9 @@ class _Assignment:
         axes = tuple(axis % _IMAGE for axis in op.axes)
         if 1 in axes and (channels % self.v or set(axes) != {0, 1, 2, 3}):
             return False
-        operands, _ = self._operands(node.inputs, channels)
+        operands, zeros = self._operands(node.inputs, channels)
+        terms, operands = self._masked({o: e for o, _, e in op.terms}, operands, zeros, channels)
+        op = replace(op, terms=tuple((o, kind, terms[o]) for o, kind, _ in op.terms), operands=tuple(operands))
         if 1 in axes:
             self._emit(node, replace(op, axes=(0, 1, 2, 3, 4), keepdims=False), operands, plain_outputs=True)
             if op.keepdims:

@@ -1,7 +1,83 @@
-"""pooling"""
+"""Pooling and unpooling."""
 
 from __future__ import annotations
 
+from flownet.devices.opencl.lowerings.build import ints
+from flownet.kernels import Cast, Pool, PoolGradient, Unpool
+from flownet.ops.windows import padding_of, pair
+from flownet.passes.lower import Fallback
+from flownet.types import DType
+
 __all__ = ["LOWERINGS"]
 
-LOWERINGS: dict = {}
+
+def _geometry(op, x, output):
+    """The kernels' attributes for an image x (a type); what windows hang over the end is padding to them."""
+    size, output = ints(x.shape[2:]), ints(output[2:])
+    kernel, stride = pair(op.kernel), pair(op.kernel if op.stride is None else op.stride)
+    declared = [padding_of(op.padding, size[i], kernel[i], stride[i], 1, i) for i in (0, 1)]
+    reach = [(output[i] - 1) * stride[i] + kernel[i] - declared[i][0] - size[i] for i in (0, 1)]
+    padding = tuple((declared[i][0], max(reach[i], 0)) for i in (0, 1))
+    counts = getattr(op, "count_include_pad", False)
+    if counts and any(reach[i] > declared[i][1] for i in (0, 1)):
+        if any(map(any, declared)):
+            raise Fallback("`avg_pool` with windows that hang over a padding that counts has no kernels")
+        counts = False
+    kind = "max" if op.name == "max_pool" else "mean"
+    return {"kind": kind, "kernel": kernel, "stride": stride, "padding": padding, "size": size, "include_padding": counts}
+
+
+def max_pool(op, g, x):
+    y_type, index_type = op.infer(x.type)
+    geometry = _geometry(op, x.type, y_type.shape)
+    node = g.graph.nodes[g.scope]
+    readers = [n for n in g.graph.nodes.values() if node.outputs[1] in n.inputs.values() and n.op.name != "max_pool.backward"]
+    if not readers and node.outputs[1] not in g.graph.outputs.values():
+        # the gradient finds the maxima again, which is cheaper than storing their places
+        empty = g.constant([0], DType.int32)
+        from flownet.passes.lower import stretched
+
+        return {"y": g.add(Pool(**geometry), x), "indices": stretched(g, empty, ints(index_type.shape))}
+    y, places = g.add(Pool(**geometry, indices=True), x)
+    return {"y": y, "indices": g.add(Cast(DType.int32), places)}
+
+
+def max_pool_backward(gradient, g, x, indices, dy):
+    return g.add(PoolGradient(**_geometry(gradient.op, x.type, dy.type.shape)), dy=dy, x=x)
+
+
+def avg_pool(op, g, x):
+    return g.add(Pool(**_geometry(op, x.type, op.infer(x.type).shape)), x)
+
+
+def avg_pool_backward(gradient, g, x, dy):
+    return g.add(PoolGradient(**_geometry(gradient.op, x.type, dy.type.shape)), dy=dy)
+
+
+def _as_floats(g, indices):
+    """Places as floats: those that a pooling made, before they became integers."""
+    producer = g.graph.nodes.get(indices.producer)
+    if producer is not None and isinstance(producer.op, Cast):
+        source = g.graph.values[next(iter(producer.inputs.values()))]
+        if source.type.dtype is DType.float32:
+            return source
+    return g.add(Cast(DType.float32), indices)
+
+
+def max_unpool(op, g, x, indices, like):
+    size = ints(op.infer(x.type, indices.type, like.type if like else None).shape[2:])
+    return g.add(Unpool(size), x, _as_floats(g, indices))
+
+
+def max_unpool_backward_x(gradient, g, indices, dy):
+    return g.add(Unpool(ints(dy.type.shape[2:]), back=True), dy, _as_floats(g, indices))
+
+
+LOWERINGS = {
+    "max_pool": max_pool,
+    "max_pool.backward": max_pool_backward,
+    "avg_pool": avg_pool,
+    "avg_pool.backward": avg_pool_backward,
+    "max_unpool": max_unpool,
+    "max_unpool.backward_x": max_unpool_backward_x,
+}
