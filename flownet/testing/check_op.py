@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ def check_op(
     *,
     oracle: Callable[[Op, Mapping[str, np.ndarray]], Any] | None = None,
     run_on: RunOn | None = None,
+    only: Collection[str] = (),
 ) -> Report:
     """What the harness finds out about an op.
 
@@ -30,11 +32,14 @@ def check_op(
               values
     registry: where devices of plugins are looked up
     oracle:   (op, inputs) -> the outputs, written independently of the op; compared with `forward` on every sample
+    only:     the names of the checks to run, as the report has them (`device`, `gradient`); all unless given
     run_on:   (device, graph, inputs) -> the graph's outputs by name, instead of a `Session` on the device
     """
-    subject = Subject(op_class, device, registry, oracle, run_on or run_in_session)
+    subject = Subject(op_class, device, registry, oracle, run_on or partial(run_in_session, registry=registry))
     findings = []
     for name, check in CHECKS.items():
+        if only and name not in only:
+            continue
         try:
             findings.append(Finding(name, True, check(subject)))
         except Skip as reason:

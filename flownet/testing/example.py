@@ -27,6 +27,7 @@ class Example:
     states:   the names of the states
     expected: literal expectations by output name
     smooth:   whether differences may be taken at these inputs
+    given:    whether it is a sample as its author wrote it, which the op must take; what is made of it, it may refuse
     """
 
     op: Op
@@ -35,6 +36,7 @@ class Example:
     states: frozenset[str] = frozenset()
     expected: Mapping[str, object] = field(default_factory=dict)
     smooth: bool = True
+    given: bool = False
 
     @property
     def data(self) -> dict[str, np.ndarray]:
@@ -53,7 +55,7 @@ class Example:
             raise Rejected(error.diagnostics[0].message) from None
 
     def with_inputs(self, inputs: Mapping[str, np.ndarray]) -> Example:
-        return replace(self, inputs=inputs, expected={})
+        return replace(self, inputs=inputs, expected={}, given=False)
 
     def with_data(self, data: Mapping[str, np.ndarray]) -> Example:
         """Other data; parameters and states keep their values where their shapes stay. Raises Rejected."""
@@ -78,7 +80,7 @@ def example_of(sample: Sample, dtype: type = np.float32) -> Example:
     """A sample of the op's author, with parameters and states made for it where the sample has none."""
     given = {name: _array(value, dtype) for name, value in sample.inputs.items()}
     complete = completed(sample.op, given, dtype)
-    return replace(complete, expected=sample.outputs, smooth=sample.grad)
+    return replace(complete, expected=sample.outputs, smooth=sample.grad, given=True)
 
 
 def completed(op: Op, given: Mapping[str, np.ndarray], dtype: type | None = None) -> Example:

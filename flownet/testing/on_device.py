@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flownet.devices.choose import choose_device
+from flownet.executor import Session
 from flownet.graph import Graph
 
 __all__ = ["RunOn", "run_in_session"]
@@ -14,20 +16,9 @@ __all__ = ["RunOn", "run_in_session"]
 RunOn = Callable[[Any, Graph, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
 
-def run_in_session(device: Any, graph: Graph, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+def run_in_session(
+    device: Any, graph: Graph, inputs: Mapping[str, np.ndarray], registry: Any = None
+) -> Mapping[str, np.ndarray]:
     """The outputs of the graph, run once on a device (a name or a `Device`) in a session of its own."""
-    from flownet.executor import Session
-
-    return Session(_chosen(device), check=True).run(graph, inputs)
-
-
-def _chosen(device: Any) -> Any:
-    if not isinstance(device, str):
-        return device
-    if device == "cpu":
-        from flownet.devices.cpu import CPU
-
-        return CPU()
-    from flownet.devices.choose import choose_device
-
-    return choose_device(device)
+    chosen = choose_device(device, registry) if isinstance(device, str) else device
+    return Session(chosen, check=True).run(graph, inputs)
