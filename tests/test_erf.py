@@ -44,3 +44,11 @@ def test_ends_and_element_types():
     assert single.dtype == np.float32
     assert single[0, 0] == np.float32(0.5204998778130465)
     assert erf(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_large_arrays_are_worked_through_in_blocks():
+    x = np.linspace(-5, 5, 100_001).reshape(1, -1)
+    y = erf(x)
+    assert y.shape == x.shape
+    places = [0, 32767, 32768, 65536, 99_999, 100_000]
+    assert np.allclose(y[0, places], [math.erf(x[0, i]) for i in places], rtol=0, atol=1e-15)

@@ -19,6 +19,8 @@ from flownet.types import Dim, DType, Symbolic, TensorType
 
 __all__ = ["RandomUniform"]
 
+_BLOCK = 1 << 15  # counters at a time: what is worked with stays in the cache
+
 
 @dataclass(frozen=True)
 class RandomUniform(Op):
@@ -83,9 +85,14 @@ class RandomUniform(Op):
         shape = self.shape if self.shape is not None else like.shape  # type: ignore[union-attr]
         size = int(np.prod(shape, dtype=np.int64))
         seed, step = (int(word) for word in rng)
-        words = philox4x32((np.arange(-(-size // 4)), step, 0, 0), (seed, self.stream or 0))
-        bits = np.stack(words, axis=-1).reshape(-1)[:size] >> np.uint64(8)
-        return (bits.astype(self.dtype) * np.dtype(self.dtype).type(2.0**-24)).reshape(shape)
+        count = -(-size // 4)
+        numbers = np.empty((count, 4), self.dtype)
+        for start in range(0, count, _BLOCK):
+            counters = np.arange(start, min(start + _BLOCK, count))
+            for place, words in enumerate(philox4x32((counters, step, 0, 0), (seed, self.stream or 0))):
+                numbers[start : start + _BLOCK, place] = words >> np.uint64(8)
+        numbers *= numbers.dtype.type(2.0**-24)
+        return numbers.reshape(-1)[:size].reshape(shape)  # type: ignore[arg-type]  # bound by now
 
     def flops(self) -> Dim:
         return 0

@@ -55,7 +55,8 @@ def test_everything_that_it_depends_on():
         assert (other == base).mean() < 0.05
     assert (_draw((64,)) == base).all()
     assert (_draw((4, 16)).ravel() == base).all()  # places count, not shapes
-    assert (_draw((1000,))[:64] == base).all()
+    assert (_draw((300_001,))[:64] == base).all()
+    assert (_draw((300_001,))[-1:] == _draw((300_002,))[300_000]).all()
 
 
 def test_same_numbers_in_float64():
