@@ -6,12 +6,19 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
 from flownet.errors import FlownetError
+from flownet.language.components import Components
+from flownet.language.expand import written_value
+from flownet.language.reading import read_text
+from flownet.language.report import Report as Diagnostics
+from flownet.language.writing import to_flow
 from flownet.op import Op
+from flownet.registry import Registry
 from flownet.testing.example import Example, Rejected, completed, example_of
 from flownet.testing.subject import Failure, Skip, Subject, counted, said
 from flownet.testing.value_checks import wrong_types
@@ -127,39 +134,23 @@ def _odd_values(hint: Any) -> Iterator[Any]:
 
 def serialisation(subject: Subject) -> str:
     """Attributes written as a graph file has them, read back and checked by their annotations, make the same op."""
-    from flownet.language.components import Components
-    from flownet.language.expand import written_value
-    from flownet.language.reading import read_text
-    from flownet.language.report import Report as Diagnostics
-    from flownet.language.writing import to_flow
-    from flownet.registry import Registry
-
-    registry = subject.registry or _registry(Registry)
-    for example in subject.examples():
-        # a random op's stream is set by its place, and is no attribute that somebody wrote
-        op = next(
-            sample.op
-            for sample in subject.samples
-            if type(sample.op) is type(example.op) and sample.op.placed("node") == example.op
-        )
+    registry = subject.registry or _builtin()
+    for sample in subject.samples:
+        op = sample.op
         text = to_flow({field.name: written_value(getattr(op, field.name)) for field in fields(op) if field.init})
         report = Diagnostics()
         tree = read_text(text, op.name, report)
         again = None if tree is None else Components(registry, report).build(type(op), tree, tree, f"op `{op.name}`")
         if again is None:
-            raise Failure(f"`{text}` cannot be read back: {'; '.join(d.message for d in report.errors)}", example)
+            raise Failure(f"`{text}` cannot be read back: {'; '.join(d.message for d in report.errors)}")
         if again != op or hash(again) != hash(op):
-            raise Failure(f"`{text}` is read back as {again}", example)
+            raise Failure(f"`{text}` is read back as {again}")
     return f"{counted(len(subject.samples), 'sample')} to YAML and back"
 
 
-_registries: list[Any] = []
-
-
-def _registry(cls: Any) -> Any:
-    if not _registries:
-        _registries.append(cls(entry_points=False))
-    return _registries[0]
+@cache
+def _builtin() -> Registry:
+    return Registry(entry_points=False)
 
 
 def cost(subject: Subject) -> str:

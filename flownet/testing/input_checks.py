@@ -187,7 +187,7 @@ def empty(subject: Subject) -> str:
 def size_one(subject: Subject) -> str:
     """One row, and size 1 along every axis: types and gradients are right there too."""
     generator = np.random.default_rng(4)
-    examples = []
+    examples: list[Example] = []
     for example in subject.examples(np.float64):
         examples += resized(example, 1, generator)
         data = {name: array[(slice(0, 1),) * array.ndim] for name, array in example.data.items()}

@@ -14,7 +14,7 @@ from flownet.passes.expand_composites import expand_composites
 from flownet.testing.example import Example, type_of
 from flownet.types import TensorType
 
-__all__ = ["DifferentiatedOp", "differentiated", "forward", "wants_gradient"]
+__all__ = ["DifferentiatedOp", "apply", "differentiated", "evaluate", "forward", "run_op", "wants_gradient"]
 
 
 def forward(op: Op, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -31,9 +31,8 @@ def run_op(op: Op, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         graph = Graph()
         g = Builder(graph)
         values = {name: g.input(name, type_of(array)) for name, array in arrays.items()}
-        graph.outputs = dict(
-            zip(op.outputs, (value.name for value in _several(g.add(op, name="node", **values))), strict=True)
-        )
+        made = apply(g, op, values)
+        graph.outputs = dict(zip(op.outputs, (value.name for value in made), strict=True))
         graph = expand_composites(graph)
         known = evaluate(graph, arrays, graph.outputs.values())
         return {output: known[name] for output, name in graph.outputs.items()}
@@ -126,7 +125,7 @@ def differentiated(example: Example, *, parameters: bool = False, seed: int = 1)
             values[name] = g.parameter(name, type_of(array), array)
         else:
             values[name] = g.input(name, type_of(array))
-    made = _several(g.add(example.op, name="node", **values))
+    made = apply(g, example.op, values)
     graph.outputs = dict(zip(example.op.outputs, (value.name for value in made), strict=True))
     seeds, pairs = {}, []
     for output, value in zip(example.op.outputs, made, strict=True):
@@ -157,8 +156,10 @@ def wants_gradient(example: Example) -> list[str]:
     return floats if written else []
 
 
-def _several(values: object) -> tuple[Value, ...]:
-    return values if isinstance(values, tuple) else (values,)  # type: ignore[return-value]
+def apply(g: Builder, op: Op, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
+    """The outputs of the op, as a node called `node`."""
+    made = g.add(op, name="node", **inputs)  # type: ignore[arg-type]  # an input may have any name
+    return made if isinstance(made, tuple) else (made,)
 
 
 def _type(array: np.ndarray) -> TensorType:

@@ -11,7 +11,7 @@ from flownet.graph import Builder, Graph
 from flownet.op.contract import wanted
 from flownet.testing.comparison import array_difference, difference
 from flownet.testing.example import Example, type_of
-from flownet.testing.reference import differentiated, forward
+from flownet.testing.reference import apply, differentiated, forward
 from flownet.testing.subject import Failure, Skip, Subject, counted, problem_of
 from flownet.types import Symbolic, TensorType
 
@@ -134,7 +134,7 @@ def output_array(subject: Subject) -> str:
         }
         out = tuple(given.values()) if len(given) > 1 else next(iter(given.values()))
         with np.errstate(all="ignore"):
-            example.op.forward(*wanted(example.op.forward, example.inputs), out=out)
+            example.op.forward(*wanted(example.op.forward, example.inputs), out=out)  # type: ignore[call-arg]
         return difference(given, expected, relative=1e-6, absolute=1e-7, of="written into `out`, ")
 
     return subject.go_over(examples, examine)
@@ -208,8 +208,7 @@ def _graph(example: Example) -> tuple[Graph, dict[str, np.ndarray], dict[str, np
     if gradients is None:
         graph = Graph()
         g = Builder(graph)
-        made = g.add(example.op, name="node", **{name: g.input(name, type_of(a)) for name, a in example.inputs.items()})
-        several = made if isinstance(made, tuple) else (made,)
+        several = apply(g, example.op, {name: g.input(name, type_of(a)) for name, a in example.inputs.items()})
         graph.outputs = {f"output `{o}`": v.name for o, v in zip(example.op.outputs, several, strict=True)}
         return graph, dict(example.inputs), expected
     graph = gradients.graph

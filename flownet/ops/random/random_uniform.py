@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -83,7 +84,7 @@ class RandomUniform(Op):
     def forward(self, like: np.ndarray | None = None, rng: np.ndarray | None = None) -> np.ndarray:
         assert rng is not None, "states() declares it"
         shape = self.shape if self.shape is not None else like.shape  # type: ignore[union-attr]
-        size = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape)  # type: ignore[arg-type]  # bound by now
         seed, step = (int(word) for word in rng)
         count = -(-size // 4)
         numbers = np.empty((count, 4), self.dtype)

@@ -78,12 +78,13 @@ class Slice(Op):
         wrt: Sequence[str],
     ) -> dict[str, Value]:
         x, y = inputs["x"].type, douts["y"].type
-        if any(step != 1 for step in self.steps or ()) or not x.is_concrete:
+        open_size = not x.is_concrete or any(isinstance(index, Symbolic) for index in (*self.starts, *self.ends))
+        if open_size or any(step != 1 for step in self.steps or ()):
             return super().gradient(g, inputs, outputs, douts, wrt)
         before, after = [0] * x.rank, [0] * x.rank
         for axis, start, _, _ in self._ranges(x):
             size = int(x.shape[axis])  # type: ignore[arg-type]
-            before[axis] = min(max(start + size if start < 0 else start, 0), size)
+            before[axis] = slice(start, None).indices(size)[0]
             after[axis] = size - before[axis] - int(y.shape[axis])  # type: ignore[arg-type]
         return {"x": g.add(Pad(tuple(zip(before, after, strict=True))), douts["y"])}
 
