@@ -134,6 +134,8 @@ def _odd_values(hint: Any) -> Iterator[Any]:
 
 def serialisation(subject: Subject) -> str:
     """Attributes written as a graph file has them, read back and checked by their annotations, make the same op."""
+    if not subject.samples:
+        raise Skip("there are no samples")
     registry = subject.registry or _builtin()
     for sample in subject.samples:
         op = sample.op
