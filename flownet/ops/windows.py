@@ -12,7 +12,7 @@ from flownet.errors import FlownetError
 from flownet.ops.requirements import bad_attribute, mismatch, require_float
 from flownet.types import Dim, TensorType
 
-__all__ = ["Pads", "Pair", "check_at_least", "check_padding", "padding_of", "pair", "require_image", "steps"]
+__all__ = ["Padding", "Pads", "Pair", "check_at_least", "check_padding", "padding_of", "pair", "require_image", "steps"]
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
@@ -77,17 +77,17 @@ def steps(op: str, x: TensorType, axis: int, padding: Padding, kernel: int, stri
     before = 0 if padding == "valid" else pair(padding)[axis]  # type: ignore[arg-type]
     reach = dilation * (kernel - 1) + 1
     room = size + (2 * before - reach)
-    if isinstance(room, int) and room < 0:
+    if not ceil:
+        count = room // stride + 1
+    elif stride + before <= kernel:
+        count = (room + (stride - 1)) // stride + 1
+    else:
+        count = (size + (before - 1)) // stride + 1
+    if isinstance(count, int) and count < 1:
         name = ("height", "width")[axis]
         note = f"the window reaches over {reach} of its {name}, which has {size + 2 * before} with its padding"
-        raise FlownetError.of(
-            "shape-mismatch", f"`{op}` does not fit on {x}", note, help="take a smaller kernel, or more padding"
-        )
-    if not ceil:
-        return room // stride + 1
-    if stride + before <= kernel:
-        return (room + (stride - 1)) // stride + 1
-    return (size + (before - 1)) // stride + 1
+        raise FlownetError.of("shape-mismatch", f"`{op}` does not fit on {x}", note, help="take a smaller kernel, or more padding")
+    return count
 
 
 def _text(value: object) -> object:
