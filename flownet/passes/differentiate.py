@@ -66,7 +66,8 @@ def sum_of(g: Builder, values: Sequence[Value]) -> Value:
     total: Expression = Name(operands[0])
     for operand in operands[1:]:
         total = Call("add", (total, Name(operand)))
-    return g.add(Elementwise((("y", total),), operands), **dict(zip(operands, values, strict=True)))
+    gradients = tuple((operand, Name("dy")) for operand in operands)
+    return g.add(Elementwise((("y", total),), operands, gradients), **dict(zip(operands, values, strict=True)))
 
 
 def _gradients(graph: Graph, node: Node, douts: dict[str, Value], wanted: list[str]) -> dict[str, Value]:

@@ -69,14 +69,15 @@ def evaluation_graph(section: Any) -> Graph:
 
 def _with_regularisation(g: Builder, loss: Value, weights: Mapping[str, float]) -> Value:
     """loss + l2·½Σθ² + l1·Σ|θ| over the trainable parameters."""
-    texts = {"l2": "0.5 * {0} * x * x", "l1": "{0} * abs(x)"}
+    penalties = {"l2": ("0.5 * {0} * x * x", "{0} * x * dy"), "l1": ("{0} * abs(x)", "{0} * sign(x) * dy")}
     terms = [loss]
     for kind, weight in weights.items():
         if weight == 0:
             continue
-        for value in [v for v in g.graph.parameters if v.trainable]:
-            penalty = g.add(Elementwise((("y", parse(texts[kind].format(float(weight)))),), ("x",)), x=value)
-            terms.append(g.add(SumTo(()), penalty))
+        value, gradient = (parse(text.format(float(weight))) for text in penalties[kind])
+        penalty = Elementwise((("y", value),), ("x",), (("x", gradient),))
+        for parameter in [v for v in g.graph.parameters if v.trainable]:
+            terms.append(g.add(SumTo(()), g.add(penalty, x=parameter)))
     return loss if len(terms) == 1 else sum_of(g, terms)
 
 
