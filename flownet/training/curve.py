@@ -27,7 +27,8 @@ def draw_curve(records: Iterable[Mapping[str, Any]], title: str) -> bytes:
     axes[0].plot(ends, [r["loss"] for r in epochs], color="C0", marker=".", label="training")
     validated = [r for r in epochs if r.get("validation")]
     at = [r["epoch"] + 1 for r in validated]
-    axes[0].plot(at, [r["validation"]["loss"] for r in validated], color="C1", marker=".", label="validation")
+    if validated:
+        axes[0].plot(at, [r["validation"]["loss"] for r in validated], color="C1", marker=".", label="validation")
     losses = [r["loss"] for r in steps if r["loss"] is not None]
     if losses and min(losses) > 0 and max(losses) > 30 * min(losses):
         axes[0].set_yscale("log")
