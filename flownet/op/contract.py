@@ -93,6 +93,8 @@ class _Signature:
 def _signature(function: Any) -> _Signature:
     inputs, optional, variadic, takes_out = [], set(), None, False
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            continue  # the base class's: it lets subclasses name their arguments, and means nothing
         if parameter.kind is parameter.VAR_POSITIONAL:
             variadic = parameter.name
         elif parameter.kind is parameter.KEYWORD_ONLY:
@@ -135,11 +137,11 @@ class Op:
 
     # -- what an author writes -------------------------------------------------------------------------------------------
 
-    def infer(self, *types: TensorType) -> TensorType | tuple[TensorType, ...]:
+    def infer(self, *types: Any, **named: Any) -> Any:
         """The types of the outputs. Its arguments are any of `forward`'s, by name. Raises FlownetError on a mismatch."""
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
-    def forward(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+    def forward(self, *arrays: Any, **named: Any) -> Any:
         """The outputs, in NumPy: this is the meaning of the op. It must not change its inputs.
 
         It may take a keyword-only `out` (an array, or a tuple of them when there are several outputs) to write into.
@@ -148,11 +150,11 @@ class Op:
 
     # `backward(self, …kept…)` or `backward_<input>(self, …kept…)`: see `Gradient`.
 
-    def parameters(self, *types: TensorType) -> Mapping[str, Initial]:
+    def parameters(self, *types: Any, **named: Any) -> Mapping[str, Initial]:
         """The parameters that it trains. Its arguments are any of `forward`'s, by name."""
         return {}
 
-    def states(self, *types: TensorType) -> Mapping[str, Initial]:
+    def states(self, *types: Any, **named: Any) -> Mapping[str, Initial]:
         """The states that it carries from run to run (`is_parameter=False`). Arguments as for `parameters`."""
         return {}
 
@@ -162,11 +164,11 @@ class Op:
         """The op that takes its place outside of training (dropout: identity); it has the same first output."""
         return self
 
-    def multiply_adds(self, *types: TensorType) -> Dim:
+    def multiply_adds(self, *types: Any, **named: Any) -> Dim:
         """Multiply-adds of one forward run, as papers count them. Its arguments are any of inputs and outputs, by name."""
         return 0
 
-    def flops(self, *types: TensorType) -> Dim:
+    def flops(self, *types: Any, **named: Any) -> Dim:
         """Floating-point operations of one forward run, a multiply-add being two. Arguments as for `multiply_adds`."""
         return NotImplemented  # counted from multiply_adds, else one for each element of the first output
 
