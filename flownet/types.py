@@ -7,12 +7,15 @@ a new indeterminate of its canonical text when it does not come out even: `(H - 
 
 from __future__ import annotations
 
+import builtins
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import total_ordering
 
 import numpy as np
+
+from flownet.errors import FlownetError
 
 __all__ = ["DType", "Dim", "Symbolic", "TensorType", "bind", "symbols_of"]
 
@@ -41,11 +44,11 @@ class DType(enum.Enum):
         return self.numpy.itemsize
 
     @property
-    def is_float(self) -> bool:
+    def is_float(self) -> builtins.bool:
         return self.numpy.kind == "f"
 
     @property
-    def is_integer(self) -> bool:
+    def is_integer(self) -> builtins.bool:
         return self.numpy.kind in "iu"
 
     @classmethod
@@ -146,6 +149,9 @@ class Symbolic:
 
     def __mod__(self, divisor: int) -> Dim:
         return self - (self // divisor) * divisor
+
+    def __int__(self) -> int:
+        raise FlownetError.of("open-size", f"the size `{self}` is not known", help="feed an input that has it, or give it as a number")
 
     def symbols(self) -> set[str]:
         """The names of the symbols in it."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -84,7 +84,7 @@ class Batches:
         """int64[examples]: the indices into the split in the order of this epoch."""
         return permutation(len(self.split), self.seed, epoch) if self.shuffle else np.arange(len(self.split))
 
-    def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch]:
         """The batches of an epoch from `start_step` on.
 
         An error in a thread is raised here, in place of the batch that it hit. Closing the generator, also by Ctrl-C,
@@ -105,7 +105,7 @@ class Batches:
         batch = self.split.take(order[first : first + self.batch])
         return augment(batch, self.split.fields, self.augment, self.seed, epoch, first) if self.augment else batch
 
-    def _prefetched(self, order: np.ndarray, epoch: int, start_step: int) -> Iterator[Batch]:
+    def _prefetched(self, order: np.ndarray, epoch: int, start_step: int) -> Generator[Batch]:
         steps = iter(range(start_step, len(self)))
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="flownet-data")
         ready: deque[Future[Batch]] = deque()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -66,9 +65,9 @@ class Builder:
         self,
         op: Any,
         *positional: Value,
-        name: str | None = None,
-        trainable: bool = True,
-        initialisers: Mapping[str, Any] | None = None,
+        name: Any = None,  # str | None; written so that `**inputs` of values passes a type checker
+        trainable: Any = True,
+        initialisers: Any = None,
         **named: Value | None,
     ) -> Any:
         """Apply `op`: its value, or the tuple of its values when it has several outputs.
@@ -91,8 +90,8 @@ class Builder:
                 value = self.parameter(value_name, initial.type, chosen, trainable and initial.trainable)
             else:
                 shared = initial.shared_name
-                value = self.graph.values.get(shared) if shared else None
-                value = value or self.state(shared or value_name, initial.type, initial)
+                known = self.graph.values.get(shared) if shared else None
+                value = known or self.state(shared or value_name, initial.type, initial)
             given[argument] = value
         given = op.in_order(given)
         result_types = op.result_types({argument: value.type for argument, value in given.items()})

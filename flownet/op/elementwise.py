@@ -44,7 +44,10 @@ def broadcast(op: str, shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...]:
 class _Elementwise(Op):
     """What the two kinds share: everything follows from `expressions`, `operands` and the derivatives."""
 
-    operands: tuple[str, ...]
+    if TYPE_CHECKING:  # of the class for a named op, a field of `Elementwise`, computed for optimisers
+
+        @property
+        def operands(self) -> tuple[str, ...]: ...
 
     def expressions(self) -> Mapping[str, Expression]:
         """Output name -> expression over the operands, attributes put in as numbers."""
@@ -85,7 +88,7 @@ class _Elementwise(Op):
         shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
         with np.errstate(all="ignore"):  # `where` computes both branches, and takes the one that is defined
             return tuple(
-                np.array(np.broadcast_to(evaluate(expression, arrays), shape), dtype)
+                np.array(np.broadcast_to(np.asarray(evaluate(expression, arrays)), shape), dtype)
                 for expression in self.expressions().values()
             )
 

@@ -38,7 +38,7 @@ class CPUStorage(Storage):
 
     def __init__(self, type: TensorType) -> None:
         self.type = type
-        self.array = np.zeros(tuple(type.shape), type.dtype.numpy)  # type: ignore[arg-type]
+        self.array = np.zeros(_shape(type), type.dtype.numpy)
 
     def read(self) -> np.ndarray:
         return self.array.copy()

@@ -67,7 +67,7 @@ def compile_elementwise(
             sample = np.asarray(function(*tiny))
         if known is computed and expression.function in COMPARISONS:
             sample = sample.astype(number_type(tiny))  # the ufunc writes 1 and 0 into it
-        shape = np.broadcast_shapes(*(np.shape(argument) for argument in arguments))
+        shape = np.broadcast_shapes(*(np.asarray(argument).shape for argument in arguments))
         fits = out is not None and sample.dtype == out.dtype and shape == out.shape
         if fits and expression.function == "where":  # it writes twice, and so must not overwrite what it reads
             fits = not any(isinstance(a, np.ndarray) and np.may_share_memory(a, out) for a in arguments)
@@ -92,6 +92,10 @@ def compile_elementwise(
             if direct:
                 calls.append((np.copyto, (out, value)))
             else:
+                if isinstance(expression, Name):  # an operand itself: a later output may be written over it before
+                    kept = scratch.array(next(counter), out.shape, out.dtype)
+                    calls.append((np.copyto, (kept, value)))
+                    value = kept
                 late.append((out, value))  # type: ignore[arg-type]
     calls += [(np.copyto, pair) for pair in late]
     return _sequence(calls)
