@@ -62,6 +62,14 @@ def flownet_commands() -> Iterable[Any]:
 
 
 @hookimpl
+def flownet_devices() -> Iterable[type]:
+    from flownet.devices.cpu import CPU
+    from flownet.devices.opencl.device import OpenCL
+
+    return [CPU, OpenCL]
+
+
+@hookimpl
 def flownet_schedules() -> Iterable[type]:
     from flownet.training.schedules import BUILTIN
 

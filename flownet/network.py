@@ -22,6 +22,7 @@ from flownet.graph import Graph, Kind
 from flownet.language import Document, load as load_document
 from flownet.passes.differentiate import differentiate
 from flownet.passes.specialise_inference import specialise_inference
+from flownet.passes.opencl_pipeline import opencl_pipeline
 from flownet.passes.pipeline import Pass, insert_passes
 from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
@@ -273,7 +274,8 @@ def saved_with(registry: Registry, document: Document) -> dict[str, Any]:
 
 def pipeline_of(device: Device, registry: Registry) -> tuple[Pass, ...]:
     """The passes that graphs go through on a device: its own, and those of plugins behind the ones that they name."""
-    elsewhere = {step.name for _, other in registry.items("device") for step in getattr(other, "passes", ())}
+    others = [getattr(other, "passes", ()) for _, other in registry.items("device")]
+    elsewhere = {step.name for pipeline in (*others, opencl_pipeline(kernels={})) for step in pipeline}
     return insert_passes(device.passes, [step for _, step in registry.items("pass")], elsewhere)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flownet.devices.cpu.device import CPU
@@ -18,14 +19,15 @@ def choose_device(name: str = "auto", registry: Registry | None = None, *, fallb
     `device.reason` says what was taken and why. Raises FlownetError (`no-device`, `unknown-device`).
     """
     kind, _, rest = name.partition(":")
+    kernels = dict(registry.items("kernel")) if registry else None
     if kind == "auto":
-        return _automatic(fallback)
+        return _automatic(fallback, kernels)
     if kind == "cpu" and not rest:
         return _with_reason(CPU(), "asked for")
     if kind == "opencl":
         from flownet.devices.opencl.device import OpenCL
 
-        return _with_reason(OpenCL(name, fallback=fallback), "asked for")
+        return _with_reason(OpenCL(name, fallback=fallback, kernels=kernels), "asked for")
     found = registry.find("device", kind) if registry else None
     if found is None:
         known = ["auto", "cpu", "opencl", *(registry.names("device") if registry else [])]
@@ -35,7 +37,7 @@ def choose_device(name: str = "auto", registry: Registry | None = None, *, fallb
     return _with_reason(found(), "asked for")
 
 
-def _automatic(fallback: str) -> Device:
+def _automatic(fallback: str, kernels: Mapping[str, Any] | None) -> Device:
     from flownet.devices.opencl.platforms import found_devices
 
     problems = []
@@ -43,7 +45,7 @@ def _automatic(fallback: str) -> Device:
         from flownet.devices.opencl.device import OpenCL
 
         try:
-            device: Device = OpenCL(found.id, fallback=fallback)
+            device: Device = OpenCL(found.id, fallback=fallback, kernels=kernels)
         except FlownetError as error:  # a driver that does not work is set aside, and said so
             problems.append(f"{found.describe()} was set aside: {error.diagnostics[0].message}")
             continue

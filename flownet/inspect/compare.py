@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -150,7 +149,7 @@ def compare(
 def made_up_inputs(graph: Graph, batch: int, seed: int = 0, sizes: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
     """Normal random numbers for a graph's inputs, 0 and 1 for whole numbers; symbols without a size in `sizes` get `batch`."""
     generator = np.random.default_rng(seed)
-    bound = graph.bind({symbol: batch for symbol in graph.symbols()} | dict(sizes or {}))
+    bound = graph.bind(dict.fromkeys(graph.symbols(), batch) | dict(sizes or {}))
     made = {}
     for value in bound.inputs:
         shape = tuple(int(dim) for dim in value.type.shape)  # type: ignore[arg-type]

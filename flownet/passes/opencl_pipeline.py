@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from flownet.passes.absorb_broadcasts import absorb_broadcasts
 from flownet.passes.assign_layouts import assign_layouts
 from flownet.passes.fold_batch_norm import fold_batch_norm
@@ -16,11 +19,11 @@ from flownet.passes.remove_dead_nodes import remove_dead_nodes
 __all__ = ["opencl_pipeline"]
 
 
-def opencl_pipeline(fallback: str = "warn") -> tuple[Pass, ...]:
-    """The general passes, then the compiler's."""
+def opencl_pipeline(fallback: str = "warn", kernels: Mapping[str, Any] | None = None) -> tuple[Pass, ...]:
+    """The general passes, then the compiler's; `kernels` are the lowerings by name, those of the process's registry unless given."""
     from flownet.registry import default_registry
 
-    kernels = dict(default_registry().items("kernel"))
+    kernels = dict(default_registry().items("kernel")) if kernels is None else kernels
     return (
         *PIPELINE,
         Pass("fold_batch_norm", lambda graph, target: fold_batch_norm(graph)),  # before lowering: it looks for two ops

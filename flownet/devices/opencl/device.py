@@ -22,17 +22,18 @@ class OpenCL(Device):
     """Generated kernels on an OpenCL device.
 
     fallback: what happens to an op without kernels: "cpu" (NumPy computes it), "warn" (the same, and says so), "error"
+    kernels:  lowerings by op name; those of the process's registry unless given
     """
 
     name = "opencl"
 
-    def __init__(self, name: str = "opencl", *, fallback: str = "warn") -> None:
+    def __init__(self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None) -> None:
         self.found = find(name)
         self.runtime = Runtime(self.found)
         self.pool = Pool(self.runtime)
         self.target = self.runtime.target
         self.fallback = fallback
-        self.passes = opencl_pipeline(fallback)
+        self.passes = opencl_pipeline(fallback, kernels)
         self.reason = ""
 
     @property
