@@ -138,7 +138,6 @@ class Trainer:
         batches = self.batches.epoch(at.epoch, at.batch)
         batch = next(batches, None)
         plan = self.session.plan(self.graph, self._sizes(batch)) if batch else None
-        rate = math.nan
         while batch is not None:
             assert plan is not None
             if at.batch % SNAPSHOT_EVERY == 0 or self._snapshot is None:
@@ -165,7 +164,8 @@ class Trainer:
         validation = self.evaluate("validation") if "validation" in self.splits else None
         totals = at.totals
         mean = totals.loss / max(totals.examples, 1)
-        done = self._progress("epoch", mean, totals.metrics, rate, math.nan, validation)
+        # not the last step's own variable: a run that is resumed at the end of an epoch has had no step
+        done = self._progress("epoch", mean, totals.metrics, self._rate(at.step - 1), math.nan, validation)
         self._early_stopping(done)
         at.epoch, at.batch, at.totals = at.epoch + 1, 0, Totals()
         yield done
@@ -185,12 +185,15 @@ class Trainer:
     def _feed(self, program: Any, batch: Mapping[str, np.ndarray], step: int) -> float:
         for name, array in fed(self.section, self.graph, batch).items():
             program.feed(name, array)
-        section = self.section
-        base = section.optimizer.learning_rate
-        rate = section.schedule.rate(step, self.steps, len(self.batches), base) if section.schedule else base
+        rate = self._rate(step)
         program.feed(LEARNING_RATE, np.asarray(rate))
         program.feed(STEP, np.asarray(step + 1))
-        return float(rate)
+        return rate
+
+    def _rate(self, step: int) -> float:
+        section = self.section
+        base = section.optimizer.learning_rate
+        return float(section.schedule.rate(step, self.steps, len(self.batches), base) if section.schedule else base)
 
     def _sizes(self, batch: Mapping[str, np.ndarray]) -> dict[str, int]:
         from flownet.executor.session import sizes_of
