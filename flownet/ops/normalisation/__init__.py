@@ -1,0 +1,1 @@
+"""Normalisation over batches and layers."""
