@@ -1,0 +1,1 @@
+"""Metrics: sufficient statistics of a batch, summed over batches and summarised."""

@@ -1,0 +1,1 @@
+"""Optimisers: the next value of a parameter, as an elementwise op."""
