@@ -43,8 +43,8 @@ LENET = {
 
 OPTIMIZERS: dict[str, tuple[dict[str, Any], Any]] = {
     "sgd": (
-        {"sgd": {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4}},
-        lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=5e-4),
+        {"sgd": {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}},
+        lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=5e-4),
     ),
     "nesterov": (
         {"sgd": {"learning_rate": 0.02, "momentum": 0.9, "nesterov": True}},
@@ -71,7 +71,7 @@ def batches(side: int) -> list[tuple[np.ndarray, np.ndarray]]:
     found = []
     for _ in range(STEPS):
         label = rng.integers(0, 10, BATCH)
-        image = prototypes[label] + 2.5 * rng.normal(size=(BATCH, 1, side, side))
+        image = prototypes[label] + 1.5 * rng.normal(size=(BATCH, 1, side, side))
         found.append((image.astype(np.float32), label.astype(np.int32)))
     return found
 
