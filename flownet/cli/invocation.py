@@ -62,7 +62,8 @@ class Invocation:
             trust_plugins=self.trust_plugins,
             confirm=self.confirm,
         )
-        self.out.diagnostics(document.warnings)
+        # who needs the data is told by an error when they are opened; who does not need not hear of them
+        self.out.diagnostics(warning for warning in document.warnings if warning.code != "data-missing")
         return document
 
     def confirm(self, path: Path) -> bool:

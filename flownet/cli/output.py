@@ -113,9 +113,9 @@ class Output:
             else:
                 print(text, file=sys.stderr, flush=True)
 
-    def warn(self, text: str) -> None:
+    def warn(self, code: str, text: str) -> None:
         """One line on standard error that stops nothing."""
-        self.diagnostics([Diagnostic("note", text, severity="warning")])
+        self.diagnostics([Diagnostic(code, text, severity="warning")])
 
 
 _NUMBER = re.compile(r"[-+]?[\d][\d.,]*(e[-+]?\d+)?( ?[A-Za-zµ%/]{1,6})?|–|")

@@ -55,7 +55,7 @@ def command(
     document = state.load(graph)
     network = compile(document, device=device, seed=seed, weights=weights, registry=state.registry, without=without)
     if weights is None and network.weights:
-        state.out.warn("no `--weights`: the parameters are as they start, untrained")
+        state.out.warn("untrained", "no `--weights`: the parameters are as they start, untrained")
     arrays = _arrays(network, inputs, resize)
     started = time.monotonic()
     outputs = _in_batches(network, arrays, fetch, batch)
