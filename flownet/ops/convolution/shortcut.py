@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from flownet.errors import FlownetError
 from flownet.initialisers import HeNormal
 from flownet.op import Initial, Op, Sample
 from flownet.ops.convolution.conv2d import Conv2d
@@ -50,10 +51,22 @@ class Shortcut(Op):
     def checked(self) -> None:
         check_at_least(self.name, 1, {"channels": self.channels, "stride": self.stride})
 
-    def infer(self, x: TensorType, weight: TensorType | None = None) -> TensorType:
+    def infer(
+        self,
+        x: TensorType,
+        weight: TensorType | None = None,
+        scale: TensorType | None = None,
+        bias: TensorType | None = None,
+        running_mean: TensorType | None = None,
+        running_var: TensorType | None = None,
+    ) -> TensorType:
         require_image(self.name, x)
         n, c, h, w = x.shape
         if self._is_projection(x):
+            given = {"weight": weight, "scale": scale, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+            missing = [name for name, type_ in given.items() if type_ is None]
+            if missing and len(missing) < len(given):
+                raise FlownetError.of("missing-input", f"the projection of `{self.name}` lacks its input `{missing[0]}`")
             return self._convolution.infer(x, weight)
         if not isinstance(c, int) or c > self.channels:
             help = f"`option: projection` can make {self.channels} channels of any number"
@@ -116,11 +129,12 @@ class Shortcut(Op):
         x = [[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]]]
         yield Sample(cls(1), {"x": x}, {"y": x}, note="nothing changes")
         yield Sample(cls(2, 2), {"x": x}, {"y": [[[[1.0, 3.0], [7.0, 9.0]], [[0.0, 0.0], [0.0, 0.0]]]]})
-        # the pixels 1, 3, 7, 9 times 2 and −1: means 10 and −5, variances 40 and 10
-        projected = [[[[(2 * p - 10) / 40.00001**0.5 for p in row] for row in ([1, 3], [7, 9])],
-                      [[3 * (5 - p) / 10.00001**0.5 + 1 for p in row] for row in ([1, 3], [7, 9])]]]  # fmt: skip
-        yield Sample(cls(2, 2, "projection"), {"x": x, "weight": [[[[2.0]]], [[[-1.0]]]], "scale": [1.0, 3.0], "bias": [0.0, 1.0],
-                                               "running_mean": [0.0, 0.0], "running_var": [1.0, 1.0]}, {"y": projected})  # fmt: skip
+        # the sums and differences of the pixels 1, 3, 7, 9 and 0, 4, 4, 0: means 7 and 3, variances 14 both
+        two, root = [[*x[0], [[0.0, 5.0, 4.0], [6.0, 7.0, 8.0], [4.0, 9.0, 0.0]]]], 14.00001**0.5
+        projected = [[[[-6 / root, 0.0], [4 / root, 2 / root]], [[1 - 6 / root, 1 - 12 / root], [1.0, 1 + 18 / root]]]]
+        yield Sample(cls(2, 2, "projection"), {"x": two, "weight": [[[[1.0]], [[1.0]]], [[[1.0]], [[-1.0]]]], "scale": [1.0, 3.0],
+                                               "bias": [0.0, 1.0], "running_mean": [0.0, 0.0], "running_var": [1.0, 1.0]},
+                     {"y": projected})  # fmt: skip
 
 
 @dataclass(frozen=True)

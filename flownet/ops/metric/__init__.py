@@ -1,1 +1,1 @@
-"""Metrics: sufficient statistics of a batch, summed over batches and summarised."""
+"""Metrics: sufficient statistics of a batch, summed over batches and summarised (`flownet.op.metric.Metric`)."""

@@ -7,46 +7,36 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flownet.op import Metric, Sample
-from flownet.ops.metric.class_axis import check_scores, counted
+from flownet.op import Sample
+from flownet.ops.metric.share import ShareMetric
 from flownet.types import Dim, TensorType
 
 __all__ = ["Accuracy"]
 
 
 @dataclass(frozen=True)
-class Accuracy(Metric):
-    """The share of examples, or of pixels, whose largest score is their label's. One score an example: above 0 means class 1.
+class Accuracy(ShareMetric):
+    """The share of examples, or of pixels, whose largest score is the label's. Of equal scores the first one counts.
 
-    ignore_index: a label that does not count
+    ignore_index: a label that does not count, neither as right nor as wrong: pixels that nobody labelled
 
-    Shapes: logits float32[n, classes, …], label int32[n, …] -> float32[2]: how many are right, how many count.
-    Gradient: none. The first of equal scores is taken.
+    Shapes: logits float32[n, classes] or float32[n, classes, h, w] (any scores will do), label int32[n] or int32[n, h, w] ->
+    float32[2]: how many are right, and how many count. The figure is their quotient.
     """
 
     ignore_index: int | None = None
 
     name = "accuracy"
 
-    def infer(self, logits: TensorType, label: TensorType) -> TensorType:
-        if not (logits.rank == 2 and logits.shape == label.shape and logits.shape[1] == 1):  # y[n, 1] of two classes
-            check_scores(self.name, logits, label)
-        return logits.with_shape(2)
-
     def forward(self, logits: np.ndarray, label: np.ndarray) -> np.ndarray:
-        label = label.reshape(len(logits), *logits.shape[2:])
-        found = (logits[:, 0] > 0) if logits.shape[1] == 1 else logits.argmax(1)
-        counts = counted(label, self.ignore_index)
-        return np.array([((found == label) & counts).sum(), counts.sum()], logits.dtype)
-
-    def summarise(self, total: np.ndarray) -> float:
-        return float(total[0] / total[1]) if total[1] else float("nan")
+        return self._counts(logits.argmax(1) == label, label, self.ignore_index, logits)
 
     def flops(self, logits: TensorType) -> Dim:
         return logits.size
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        label = np.array([1, 1, 0], np.int32)
-        yield Sample(cls(), {"logits": [[1.0, 2.0], [3.0, 0.0], [0.5, 0.0]], "label": label}, {"y": [2.0, 3.0]})
-        yield Sample(cls(ignore_index=1), {"logits": [[1.0, 2.0], [3.0, 0.0], [0.5, 0.0]], "label": label}, {"y": [1.0, 1.0]})
+        logits = [[1.0, 3.0, 2.0], [0.5, 0.0, 0.25], [-1.0, -2.0, -3.0]]
+        yield Sample(cls(), {"logits": logits, "label": np.array([1, 2, 0], np.int32)}, {"y": [2.0, 3.0]})
+        yield Sample(cls(ignore_index=255), {"logits": [[[[1.0, 3.0]], [[2.0, 3.5]]]], "label": np.array([[[1, 255]]], np.int32)},
+                     {"y": [1.0, 1.0]}, note="per pixel, one of them not labelled")  # fmt: skip

@@ -1,55 +1,64 @@
-"""confusion_matrix: how often each class was taken for each."""
+"""confusion_matrix: which class is taken for which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from flownet.op import Metric, Sample
-from flownet.ops.metric.class_axis import check_labels, check_scores, counted
-from flownet.ops.requirements import mismatch
-from flownet.types import Dim, TensorType
+from flownet.op import Sample
+from flownet.op.metric import Metric
+from flownet.ops.loss.class_labels import check_scores_and_labels, counted_labels
+from flownet.ops.requirements import bad_attribute, mismatch
+from flownet.types import Dim, DType, TensorType
 
 __all__ = ["ConfusionMatrix"]
 
 
 @dataclass(frozen=True)
 class ConfusionMatrix(Metric):
-    """How often each class was taken for each: row t, column p counts the labels t whose largest score is p's.
+    """How many examples, or pixels, of each class are taken for each class: row by the label, column by the largest score.
 
+    classes:      how many classes there are
     ignore_index: a label that does not count
 
-    Shapes: logits float32[n, classes, …], label int32[n, …] -> float32[classes, classes]. Gradient: none.
-    Errors: a label that is no class (`label-range`).
+    Shapes: logits float32[n, classes] or float32[n, classes, h, w] (any scores will do), label int32[n] or int32[n, h, w] ->
+    int64[classes, classes]. The figure is the matrix of all batches, as rows.
+    Errors: `label-range` while running, for a label that is no class.
     """
 
+    classes: int
     ignore_index: int | None = None
 
     name = "confusion_matrix"
 
+    def checked(self) -> None:
+        if self.classes < 1:
+            raise bad_attribute(self.name, "classes", "at least 1", self.classes)
+
     def infer(self, logits: TensorType, label: TensorType) -> TensorType:
-        check_scores(self.name, logits, label)
-        if not isinstance(logits.shape[1], int):
-            raise mismatch(self.name, "scores with a number of classes", logits)
-        return logits.with_shape(logits.shape[1], logits.shape[1])
+        check_scores_and_labels(self.name, logits, label)
+        if isinstance(logits.shape[1], int) and logits.shape[1] != self.classes:
+            raise mismatch(self.name, f"scores of {self.classes} classes, as `classes` says", logits)
+        return TensorType(DType.int64, (self.classes, self.classes))
 
     def forward(self, logits: np.ndarray, label: np.ndarray) -> np.ndarray:
-        classes, counts = logits.shape[1], counted(label, self.ignore_index)
-        truth = label[counts].astype(np.int64)
-        check_labels(self.name, truth, classes)
-        pairs = truth * classes + logits.argmax(1)[counts]
-        return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes).astype(logits.dtype)
+        label, counted = counted_labels(self.name, label, self.classes, self.ignore_index)
+        if not label.size:
+            return np.zeros((self.classes, self.classes), np.int64)
+        cell = label.astype(np.int64) * self.classes + logits.argmax(1)
+        cell = cell.reshape(-1) if counted is None else cell[counted]
+        return np.bincount(cell, minlength=self.classes**2).reshape(self.classes, self.classes)
 
-    def summarise(self, total: np.ndarray) -> Any:
-        return total.tolist()
+    def summarise(self, total: np.ndarray) -> float | list:
+        return total.astype(np.int64).tolist()
 
     def flops(self, logits: TensorType) -> Dim:
         return logits.size
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        logits, label = [[2.0, 1.0], [1.0, 2.0], [0.0, 3.0]], np.array([0, 0, 1], np.int32)
-        yield Sample(cls(), {"logits": logits, "label": label}, {"y": [[1.0, 1.0], [0.0, 1.0]]})
+        logits = [[1.0, 3.0], [0.5, 0.0], [-1.0, -2.0], [0.0, 1.0]]
+        yield Sample(cls(2), {"logits": logits, "label": np.array([1, 1, 0, 0], np.int32)}, {"y": [[1, 1], [1, 1]]})
+        yield Sample(cls(2, ignore_index=7), {"logits": logits, "label": np.array([1, 7, 0, 1], np.int32)}, {"y": [[1, 0], [0, 2]]})

@@ -1,4 +1,4 @@
-"""mean_iou: how well predicted and true regions overlap."""
+"""mean_iou: how well segments fit, class by class."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ __all__ = ["MeanIou"]
 
 @dataclass(frozen=True)
 class MeanIou(ConfusionMatrix):
-    """Intersection over union of predicted and true pixels, TP / (TP + FP + FN), as a mean over the classes.
+    """The intersection over union of prediction and truth, averaged over the classes: IoU = hits / (hits + misses + false alarms).
 
-    ignore_index: a label that does not count
+    It is taken from the confusion matrix of all pixels of all images. A class that neither occurs nor is predicted does not count.
 
-    Shapes: logits float32[n, classes, …], label int32[n, …] -> float32[classes, classes], the confusion matrix; the figure is
-    taken of its sum over all batches. A class that neither occurs nor is predicted is left out. Gradient: none.
-    Errors: a label that is no class (`label-range`). Source: PASCAL VOC (Everingham et al. 2015).
+    classes:      how many classes there are
+    ignore_index: a label that does not count: pixels that nobody labelled
+
+    Shapes: logits float32[n, classes, h, w] (any scores will do; float32[n, classes] too), label int32[n, h, w] ->
+    int64[classes, classes], the confusion matrix, row by label. The figure is the mean IoU.
+    Errors: `label-range` while running, for a label that is no class.
+    Source: Everingham et al. 2010, "The PASCAL visual object classes challenge"; Jaccard 1912.
     """
 
     name = "mean_iou"
 
     def summarise(self, total: np.ndarray) -> float:
-        hit = np.diag(total)
-        union = total.sum(0) + total.sum(1) - hit
-        present = union > 0
-        return float((hit[present] / union[present]).mean()) if present.any() else float("nan")
+        hits = np.diagonal(total).astype(np.float64)
+        union = total.sum(0) + total.sum(1) - hits
+        found = union > 0
+        return float((hits[found] / union[found]).mean()) if found.any() else float("nan")
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        logits, label = [[2.0, 1.0], [1.0, 2.0], [0.0, 3.0], [0.0, 3.0]], np.array([0, 0, 1, 9], np.int32)
-        yield Sample(cls(ignore_index=9), {"logits": logits, "label": label}, {"y": [[1.0, 1.0], [0.0, 1.0]]})
+        logits = [[[[1.0, 3.0], [0.5, 0.0]], [[2.0, 1.0], [0.0, 1.0]]]]
+        yield Sample(cls(2), {"logits": logits, "label": np.array([[[1, 0], [1, 1]]], np.int32)}, {"y": [[1, 0], [1, 2]]})
+        yield Sample(cls(2, ignore_index=2), {"logits": logits, "label": np.array([[[1, 0], [2, 2]]], np.int32)}, {"y": [[1, 0], [0, 1]]})

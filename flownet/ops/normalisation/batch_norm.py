@@ -32,7 +32,7 @@ class BatchNorm(Op):
     new_running_mean, new_running_var, and mean and inverse_std = 1 / √(σ² + ε), which are kept for the gradient; all float32[c].
     Parameters: scale starts by `ones`, bias by `zeros`. States: running_mean starts by `zeros`, running_var by `ones`.
     Gradient: with x̂ = (x − μ) · inverse_std: dbias = Σ dy, dscale = Σ dy·x̂, dx = scale · inverse_std · (dy − dbias / m − x̂ · dscale / m).
-    Only that of y is passed on. Kept: x.
+    Kept: x. Running statistics have no gradient as inputs.
     Numerical care: the variance is the mean of squared distances from the mean, computed in a second run over x.
     Errors: `batch-too-small` while running, for a batch of one value a channel, which has no variance.
     Source: Ioffe, Szegedy 2015, "Batch normalization".
@@ -108,17 +108,39 @@ class BatchNorm(Op):
         return out
 
     def backward(
-        self, x: np.ndarray, scale: np.ndarray, mean: np.ndarray, inverse_std: np.ndarray, dy: np.ndarray
+        self,
+        x: np.ndarray,
+        scale: np.ndarray,
+        mean: np.ndarray,
+        inverse_std: np.ndarray,
+        dy: np.ndarray | None = None,
+        dmean: np.ndarray | None = None,
+        dinverse_std: np.ndarray | None = None,
+        dnew_running_mean: np.ndarray | None = None,
+        dnew_running_var: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         m = x.dtype.type(x.shape[0] * x[:1, :1].size)
+        momentum = x.dtype.type(self.momentum)
         centred = x - _beside(mean, x)
+        if dy is None:
+            dy = np.zeros_like(x)
         dbias = dy.sum(_others(x), dtype=dy.dtype)
         dscale = inverse_std * _sum_of_products(dy, centred)
+        gain = scale * inverse_std
+        # dx = gain · dy + slope · (x − μ) + level, where what arrives at the statistics, if anything does, adds to the last two
+        slope, level = -gain * inverse_std * dscale / m, -gain * dbias / m
+        if dmean is not None:
+            level += dmean / m
+        if dnew_running_mean is not None:
+            level += momentum * dnew_running_mean / m
+        if dinverse_std is not None:
+            slope -= inverse_std**3 * dinverse_std / m
+        if dnew_running_var is not None:
+            slope += momentum * 2 / (m - 1) * dnew_running_var
         dx = centred
-        dx *= _beside(-inverse_std * dscale / m, x)
-        dx += dy
-        dx -= _beside(dbias / m, x)
-        dx *= _beside(scale * inverse_std, x)
+        dx *= _beside(slope, x)
+        dx += dy * _beside(gain, x)
+        dx += _beside(level, x)
         return dx, dscale, dbias
 
     def inference(self) -> Op:

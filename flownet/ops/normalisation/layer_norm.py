@@ -27,7 +27,7 @@ class LayerNorm(Op):
     1 / √(σ² + ε), float32[n, t], which are kept for the gradient.
     Parameters: scale starts by `ones`, bias by `zeros`.
     Gradient: with x̂ = (x − μ) · inverse_std and g = dy · scale: dx = inverse_std · (g − mean(g) − x̂ · mean(g·x̂)), dscale = Σ dy·x̂
-    and dbias = Σ dy over the examples. Only that of y is passed on. Kept: x.
+    and dbias = Σ dy over the examples. Kept: x.
     Numerical care: the variance is the mean of squared distances from the mean, computed in a second run over x.
     Source: Ba, Kiros, Hinton 2016, "Layer normalization". `axis` is ONNX's.
     """
@@ -74,17 +74,30 @@ class LayerNorm(Op):
         return out
 
     def backward(
-        self, x: np.ndarray, scale: np.ndarray, mean: np.ndarray, inverse_std: np.ndarray, dy: np.ndarray
+        self,
+        x: np.ndarray,
+        scale: np.ndarray,
+        mean: np.ndarray,
+        inverse_std: np.ndarray,
+        dy: np.ndarray | None = None,
+        dmean: np.ndarray | None = None,
+        dinverse_std: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         normal = (_rows(x, scale) - mean.reshape(-1, 1)) * inverse_std.reshape(-1, 1)
-        arriving = _rows(dy, scale)
+        arriving = _rows(np.zeros_like(x) if dy is None else dy, scale)
         dscale = np.einsum("nd,nd->d", arriving, normal)
-        dbias = arriving.sum(0, dtype=dy.dtype)
+        dbias = arriving.sum(0, dtype=x.dtype)
         size = x.dtype.type(max(scale.size, 1))
         dx = arriving * scale.reshape(-1)
-        mean_product = np.einsum("nd,nd->n", dx, normal) / size
-        dx -= (dx.sum(1, dtype=dy.dtype) / size)[:, None]
-        normal *= mean_product[:, None]
+        # what arrives at the statistics, if anything does, has the form of the two means
+        product = np.einsum("nd,nd->n", dx, normal)
+        total = dx.sum(1, dtype=x.dtype)
+        if dmean is not None:
+            total -= dmean.reshape(-1) / inverse_std.reshape(-1)
+        if dinverse_std is not None:
+            product += dinverse_std.reshape(-1) * inverse_std.reshape(-1)
+        dx -= (total / size)[:, None]
+        normal *= (product / size)[:, None]
         dx -= normal
         dx *= inverse_std.reshape(-1, 1)
         return dx.reshape(x.shape), dscale.reshape(scale.shape), dbias.reshape(scale.shape)

@@ -109,5 +109,5 @@ class MaxUnpool(Op):
 
 def _places(indices: np.ndarray, size: int) -> np.ndarray:
     """Places in all planes end to end."""
-    planes = indices.shape[0] * indices.shape[1]
-    return (indices.reshape(planes, -1) + np.arange(planes)[:, None] * size).reshape(-1)
+    first = np.arange(indices.shape[0] * indices.shape[1]) * size
+    return (indices + first.reshape(*indices.shape[:2], 1, 1)).reshape(-1)
