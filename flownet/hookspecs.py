@@ -100,19 +100,19 @@ def flownet_commands() -> Iterable[Any]:  # type: ignore[empty-body]
 
 @hookspec
 def flownet_train_start(run: Any) -> None:
-    """Training begins. `run` is the `flownet.training.Run`: its folder, recipe, network and device."""
+    """Training begins. `run` is the `flownet.training.run.Run`: its `folder`, `document`, `session`, `trainer`, `text`."""
 
 
 @hookspec
 def flownet_train_step(run: Any, record: Mapping[str, Any]) -> None:
-    """A step was logged: `record` is the line that goes to the log (step, epoch, loss, metrics, learning rate, time)."""
+    """A step of `run` was logged: `record` is the line that goes to the log (step, epoch, loss, metrics, learning rate, time)."""
 
 
 @hookspec
 def flownet_train_epoch(run: Any, record: Mapping[str, Any]) -> None:
-    """An epoch ended: `record` holds the means over the epoch and the validation's figures."""
+    """An epoch of `run` ended: `record` holds the means over the epoch and the validation's figures."""
 
 
 @hookspec
 def flownet_train_end(run: Any, result: Mapping[str, Any]) -> None:
-    """Training ended, also by Ctrl-C, early stopping or an error: `result` says which, with the last figures."""
+    """Training ended, also by Ctrl-C, early stopping or an error: `result` says which, with the last figures of `run`."""
