@@ -1,4 +1,4 @@
-"""adamw: Adam with weight decay apart from the moments."""
+"""adamw: adam with weight decay that is not scaled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ __all__ = ["AdamW"]
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with weight decay apart from the moments: θ ← (1 − ηλ)θ, then Adam's step for ∇ℓ alone.
+    """Adam whose weight decay acts on the parameter itself, all elements alike: θ ← (1 − ηλ)·θ − η · m̂ / (√v̂ + ε).
 
-    learning_rate: η
-    beta1, beta2:  how slowly the moments forget
-    epsilon:       ε
+    m̂ and v̂ are as `adam`'s, of ∇ℓ alone.
+
+    learning_rate: η; a schedule scales it
+    beta1:         β₁, of the mean
+    beta2:         β₂, of the mean square
+    epsilon:       ε, which keeps the quotient finite
     weight_decay:  λ
 
-    Shapes: parameter, gradient, m and v alike. Gradient: none. Source: Loshchilov, Hutter 2017.
+    Shapes: parameter, gradient, m, v float32[…]; learning_rate, step float32[] -> new_parameter, new_m, new_v float32[…].
+    Source: Loshchilov, Hutter 2019, "Decoupled weight decay regularization"; the form and defaults are PyTorch's.
     """
 
     weight_decay: float = 0.01
@@ -28,10 +32,13 @@ class AdamW(Adam):
     name = "adamw"
 
     @property
-    def rule(self) -> Mapping[str, str]:
-        return self.moments("gradient", "(1 - learning_rate * weight_decay) * parameter")
+    def expression(self) -> Mapping[str, str]:  # type: ignore[override]
+        kept = "(1 - learning_rate * weight_decay) * parameter" if self.weight_decay else "parameter"
+        return self._update(kept, "gradient")
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        given = {"parameter": [2.0, -1.0], "gradient": [0.5, -4.0], "learning_rate": 0.1, "step": 1.0, "m": [0.0, 0.0], "v": [0.0, 0.0]}
-        yield Sample(cls(weight_decay=0.5), given, {"new_parameter": [1.8, -0.85], "new_m": [0.05, -0.4], "new_v": [0.00025, 0.016]})
+        # g = 2; m = 1.5 and v = 3, corrected by ¾: 2 and 4; and an eighth of θ decays
+        yield Sample(cls(beta1=0.5, beta2=0.5, epsilon=1.0, weight_decay=0.5),
+                     {"parameter": [2.0], "gradient": [2.0], "learning_rate": 0.25, "step": 2.0, "m": [1.0], "v": [2.0]},
+                     {"new_parameter": [1.75 - 0.25 * 2 / (2 + 1)], "new_m": [1.5], "new_v": [3.0]})  # fmt: skip

@@ -1,4 +1,4 @@
-"""rmsprop: steps scaled by the running size of the gradient."""
+"""rmsprop: steps scaled by the running root mean square of the gradient."""
 
 from __future__ import annotations
 
@@ -6,55 +6,62 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flownet.op import Sample
-from flownet.op.optimizer import Optimizer
+from flownet.ops.optimizer.moments import running_mean
+from flownet.ops.optimizer.optimizer import Optimizer
 
 __all__ = ["RmsProp"]
 
 
 @dataclass(frozen=True)
 class RmsProp(Optimizer):
-    """RMSprop: s ← αs + (1 − α)g², θ ← θ − η·g / (√s + ε); with momentum b ← μb + g / (√s + ε), θ ← θ − ηb.
+    """Steps along the gradient, each element scaled by the root of its running mean square: v ← α·v + (1 − α)·g²,
+    θ ← θ − η · g / (√v + ε), with g = ∇ℓ + λ·θ.
 
-    learning_rate: η
-    alpha:         how slowly s forgets
-    epsilon:       ε
-    momentum:      μ
-    weight_decay:  λ of an L2 term: g = ∇ℓ + λθ
+    With momentum μ it keeps a velocity: u ← μ·u + g / (√v + ε), θ ← θ − η·u. `centered` keeps the running mean of g, too, and
+    divides by the standard deviation √(v − mean²) instead.
 
-    Shapes: parameter, gradient, square and buffer alike. Gradient: none. Source: Tieleman, Hinton 2012 (lecture 6.5), in the
-    form that PyTorch has.
+    learning_rate: η; a schedule scales it
+    alpha:         α, of the mean square
+    epsilon:       ε, which keeps the quotient finite
+    momentum:      μ; 0 keeps no velocity
+    centered:      whether the standard deviation is divided by
+    weight_decay:  λ, as if ½λ‖θ‖² were a part of the loss
+
+    Shapes: parameter, gradient, v and the other states float32[…]; learning_rate float32[] -> new_parameter, new_v, … float32[…].
+    Source: Tieleman, Hinton 2012, lecture 6.5; centered: Graves 2013. The form and defaults are PyTorch's.
     """
 
+    learning_rate: float = 0.01
     alpha: float = 0.99
     epsilon: float = 1e-8
     momentum: float = 0.0
+    centered: bool = False
+    weight_decay: float = 0.0
 
     name = "rmsprop"
 
-    @property
-    def memory(self) -> tuple[str, ...]:
-        return ("square", "buffer") if self.momentum else ("square",)
-
-    @property
-    def rule(self) -> Mapping[str, str]:
-        slope = "(gradient + weight_decay * parameter)" if self.weight_decay else "gradient"
-        square = {"new_square": f"alpha * square + {1 - self.alpha!r} * {slope} * {slope}"}
-        scaled = f"{slope} / (sqrt(new_square) + epsilon)"
-        if not self.momentum:
-            return {**square, "new_parameter": f"parameter - learning_rate * {scaled}"}
-        return {
-            **square,
-            "new_buffer": f"momentum * buffer + {scaled}",
-            "new_parameter": "parameter - learning_rate * new_buffer",
-        }
-
     def checked(self) -> None:
-        super().checked()
-        self.require("alpha", "at least 0 and below 1", 0 <= self.alpha < 1)
-        self.require("momentum", "at least 0 and below 1", 0 <= self.momentum < 1)
-        self.require("epsilon", "above 0", self.epsilon > 0)
+        self._check(below_one=("alpha", "momentum"), positive=("epsilon",))
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        return ("v", *(("mean",) if self.centered else ()), *(("velocity",) if self.momentum else ()))
+
+    @property
+    def expression(self) -> Mapping[str, str]:  # type: ignore[override]
+        slope = "(gradient + weight_decay * parameter)" if self.weight_decay else "gradient"
+        v, mean = running_mean("v", self.alpha, f"{slope} * {slope}"), running_mean("mean", self.alpha, slope)
+        direction = f"{slope} / (sqrt({f'{v} - {mean} * {mean}' if self.centered else v}) + epsilon)"
+        new = {"v": v, "mean": mean}
+        if self.momentum:
+            direction = new["velocity"] = f"(momentum * velocity + {direction})"
+        parameter = f"parameter - learning_rate * ({direction})"
+        return {"new_parameter": parameter, **{f"new_{name}": new[name] for name in self.state_names}}
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        given = {"parameter": [2.0, -1.0], "gradient": [0.5, -4.0], "learning_rate": 0.1, "square": [0.0, 0.0]}
-        yield Sample(cls(alpha=0.75), given, {"new_parameter": [1.8, -0.8], "new_square": [0.0625, 4.0]})
+        given = {"parameter": [1.0], "gradient": [2.0], "learning_rate": 0.5, "v": [14.0]}
+        yield Sample(cls(alpha=0.5, epsilon=1.0), given, {"new_parameter": [0.75], "new_v": [9.0]})
+        # v = 9 and a mean of √5, so that the standard deviation is 2
+        yield Sample(cls(alpha=0.5, epsilon=2.0, momentum=0.5, centered=True), {**given, "mean": [2 * 5**0.5 - 2], "velocity": [3.0]},
+                     {"new_parameter": [0.0], "new_v": [9.0], "new_mean": [5**0.5], "new_velocity": [2.0]})  # fmt: skip
