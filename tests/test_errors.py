@@ -30,7 +30,10 @@ def test_a_diagnostic_is_rendered_with_its_line_and_carets() -> None:
 
 
 def test_a_warning_says_so_and_needs_no_place() -> None:
-    assert Diagnostic("unused-node", "nobody uses `x`", severity="warning").render() == "warning[unused-node]: nobody uses `x`"
+    assert (
+        Diagnostic("unused-node", "nobody uses `x`", severity="warning").render()
+        == "warning[unused-node]: nobody uses `x`"
+    )
 
 
 def test_a_span_of_several_lines_is_marked_to_the_end_of_its_first() -> None:

@@ -18,7 +18,10 @@ def test_a_network_is_loaded_from_a_file_a_dict_and_a_text(tmp_path: Path) -> No
     text = "inputs: {x: 'float32[N, 4]'}\nnodes:\n  - dense: {units: 2, name: y}\n"
     (tmp_path / "g.yaml").write_text(text)
     graph = {"inputs": {"x": "float32[N, 4]"}, "nodes": [{"dense": {"units": 2, "name": "y"}}]}
-    results = [flownet.load(source, device="cpu", seed=1).run(x=X)["y"] for source in (tmp_path / "g.yaml", str(tmp_path / "g.yaml"), text, graph)]
+    results = [
+        flownet.load(source, device="cpu", seed=1).run(x=X)["y"]
+        for source in (tmp_path / "g.yaml", str(tmp_path / "g.yaml"), text, graph)
+    ]
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 
@@ -35,13 +38,20 @@ def test_running_computes_what_numpy_computes() -> None:
 
 def test_lists_and_other_element_types_are_taken() -> None:
     net = network()
-    np.testing.assert_array_equal(net.run(x=X.tolist())["probabilities"], net.run(x=X.astype(np.float64))["probabilities"])
+    np.testing.assert_array_equal(
+        net.run(x=X.tolist())["probabilities"], net.run(x=X.astype(np.float64))["probabilities"]
+    )
 
 
 def test_any_value_can_be_fetched() -> None:
     net = network()
     found = net.run(x=X, fetch=["logits", "dense_1", "x", "logits.bias"])
-    assert {name: array.shape for name, array in found.items()} == {"logits": (5, 3), "dense_1": (5, 16), "x": (5, 4), "logits.bias": (3,)}
+    assert {name: array.shape for name, array in found.items()} == {
+        "logits": (5, 3),
+        "dense_1": (5, 16),
+        "x": (5, 4),
+        "logits.bias": (3,),
+    }
     np.testing.assert_array_equal(found["x"], X)
 
 
@@ -174,4 +184,4 @@ def test_the_public_names_are_there() -> None:
     for name in flownet.__all__:
         assert getattr(flownet, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        flownet.nothing  # noqa: B018
+        flownet.nothing

@@ -52,6 +52,8 @@ def command(state: Invocation, graphs: tuple[str, ...], strict: bool) -> int:
         state.out.say(f"{source}: {what}" + (f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""))
     if state.out.json:
         # a diagnostic without a place in the text (a missing file, say) belongs to the file that was asked about
-        plain = [{**as_plain(diagnostic), "file": as_plain(diagnostic)["file"] or source} for source, diagnostic in found]
+        plain = [
+            {**as_plain(diagnostic), "file": as_plain(diagnostic)["file"] or source} for source, diagnostic in found
+        ]
         state.out.document({"diagnostics": plain})
     return int(any(diagnostic.severity == "error" for _, diagnostic in found))

@@ -21,7 +21,12 @@ def _options(function: Any) -> Any:
 
 _dataset = click.argument("dataset", metavar="DATASET")
 _set = click.option(
-    "--option", "-O", "texts", metavar="KEY=VALUE", multiple=True, help="An option of the dataset: -O path=iris.csv -O limit=100."
+    "--option",
+    "-O",
+    "texts",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="An option of the dataset: -O path=iris.csv -O limit=100.",
 )
 
 
@@ -63,7 +68,10 @@ def list_(state: Invocation) -> None:
         from flownet.data.root import DataRoot
 
         root = DataRoot.of(state.data_dir)
-        state.out.say(f"`missing` ones are sought in {root.folder} ({root.origin}); `flownet data info NAME` says where they come from")
+        state.out.say(
+            f"`missing` ones are sought in {root.folder} ({root.origin}); "
+            "`flownet data info NAME` says where they come from"
+        )
 
 
 @command.command()
@@ -89,12 +97,16 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
         state.out.say(f"{found.name}: {found.summary}")
         where = f" in {found.where}" if found.where else ""
         counts = ", ".join(f"{name} {count:,}" for name, count in found.splits.items())
-        state.out.say(f"state:    {found.state}{where}" + (", every example was read" if check and not found.problem else ""))
+        state.out.say(
+            f"state:    {found.state}{where}" + (", every example was read" if check and not found.problem else "")
+        )
         state.out.say(f"licence:  {found.licence}")
         state.out.say(f"source:   {found.source}")
         if counts:
             state.out.say(f"examples: {counts}")
-        rows = [(name, field.type(), field.kind, _classes(field.classes)) for name, field in found.fields.items()]
+        rows = [
+            (name, str(field.type()), str(field.kind), _classes(field.classes)) for name, field in found.fields.items()
+        ]
         if rows:
             state.out.say()
             state.out.table(("field", "type", "kind", "classes"), rows)
@@ -128,7 +140,9 @@ def add(state: Invocation, dataset: str, path: str, name: str | None, replace: b
 
     datasets, augmentations = dict(state.registry.items("dataset")), dict(state.registry.items("augmentation"))
     options = {"dataset": dataset, **_read(texts)}
-    found = add_dataset(Path(path).expanduser(), options, datasets, augmentations, state.data_dir, name=name, replace=replace)
+    found = add_dataset(
+        Path(path).expanduser(), options, datasets, augmentations, state.data_dir, name=name, replace=replace
+    )
     if state.out.json:
         state.out.document(found.to_json())
         return
@@ -146,7 +160,13 @@ def add(state: Invocation, dataset: str, path: str, name: str | None, replace: b
 @_options
 @invocation
 def sheet(
-    state: Invocation, dataset: str, texts: tuple[str, ...], output: str | None, split: str, count: int, columns: int | None
+    state: Invocation,
+    dataset: str,
+    texts: tuple[str, ...],
+    output: str | None,
+    split: str,
+    count: int,
+    columns: int | None,
 ) -> None:
     """Write a picture of samples with their labels: what to look at before training.
 

@@ -15,7 +15,9 @@ __all__ = ["command"]
 
 @click.command("describe")
 @graph
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Examples in a batch, for FLOPs and memory.")
+@click.option(
+    "--batch", type=click.IntRange(1), default=1, show_default=True, help="Examples in a batch, for FLOPs and memory."
+)
 @sizes
 @click.option("--depth", type=click.IntRange(1), metavar="N", help="Sum up what lies more than N names deep in blocks.")
 @graph_options
@@ -23,8 +25,8 @@ __all__ = ["command"]
 def command(state: Invocation, graph: str, batch: int, sizes: dict[str, int], depth: int | None) -> None:
     """A table of the nodes: op, output type, parameters, multiply-adds, FLOPs, memory; and the totals.
 
-    FLOPs count a multiply-add as two, papers often as one: both are shown. Memory is what the values between the nodes take
-    in the plan, which reuses what is free; for inference, and for a training step.
+    FLOPs count a multiply-add as two, papers often as one: both are shown. Memory is what the values between the nodes
+    take in the plan, which reuses what is free; for inference, and for a training step.
 
     \b
     flownet describe graphs/lenet5.yaml --batch 64
@@ -39,20 +41,34 @@ def command(state: Invocation, graph: str, batch: int, sizes: dict[str, int], de
         state.out.document(summary.to_json())
         return
     rows = [
-        (row.name, row.op, row.type, _number(row.parameters), _number(row.multiply_adds), _number(row.flops), _bytes(row.nbytes))
+        (
+            row.name,
+            row.op,
+            row.type,
+            _number(row.parameters),
+            _number(row.multiply_adds),
+            _number(row.flops),
+            _bytes(row.nbytes),
+        )
         for row in (summary.grouped(depth) if depth else summary.rows)
     ]
     inputs = ", ".join(f"{value.name}: {value.type}" for value in document.graph.inputs)
     state.out.say(f"{document.source}   {inputs}", style="bold")
-    total = ("total", f"{len(summary.rows)} nodes", "", amount(summary.parameters), amount(summary.multiply_adds), amount(summary.flops), "")  # fmt: skip
+    costs = [amount(number) for number in (summary.parameters, summary.multiply_adds, summary.flops)]
+    total = ("total", f"{len(summary.rows)} nodes", "", *costs, "")
     state.out.table(("node", "op", "output", "parameters", "multiply-adds", "FLOPs", "memory"), rows, totals=total)
     frozen = summary.parameters - summary.trainable
     state.out.say(
         f"parameters         {summary.parameters:,} ({size(summary.parameter_bytes)}): {summary.trainable:,} trainable"
         f", {frozen:,} frozen; {summary.state_numbers:,} numbers of state"
     )
-    state.out.say(f"one forward run    {amount(summary.multiply_adds)} multiply-adds, {amount(summary.flops)} FLOPs, batch of {batch}")
-    state.out.say(f"activation memory  {size(summary.inference_bytes)} inference, {size(summary.training_bytes)} training")
+    state.out.say(
+        f"one forward run    {amount(summary.multiply_adds)} multiply-adds, {amount(summary.flops)} FLOPs, "
+        f"batch of {batch}"
+    )
+    state.out.say(
+        f"activation memory  {size(summary.inference_bytes)} inference, {size(summary.training_bytes)} training"
+    )
 
 
 def _number(number: Any) -> str:

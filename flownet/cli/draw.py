@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -17,9 +18,18 @@ _MANY = 60  # boxes: beyond that, blocks are drawn as one box each unless `--dep
 
 @click.command("draw")
 @graph
-@click.option("--output", "-o", metavar="FILE", help="A .svg, .png, .dot or .txt; text on standard output unless given.")
-@click.option("--format", "form", type=click.Choice(["svg", "png", "dot", "text"]), help="Unless the file's name says it.")
-@click.option("--depth", type=click.IntRange(0), metavar="N", help="Draw blocks more than N names deep as one box; 0 draws every node.")
+@click.option(
+    "--output", "-o", metavar="FILE", help="A .svg, .png, .dot or .txt; text on standard output unless given."
+)
+@click.option(
+    "--format", "form", type=click.Choice(["svg", "png", "dot", "text"]), help="Unless the file's name says it."
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Draw blocks more than N names deep as one box; 0 draws every node.",
+)
 @graph_options
 @invocation
 def command(state: Invocation, graph: str, output: str | None, form: str | None, depth: int | None) -> None:
@@ -37,10 +47,15 @@ def command(state: Invocation, graph: str, output: str | None, form: str | None,
     if depth is None:
         depth = 1 if len(document.graph.nodes) > _MANY else 0
     drawing = Drawing.of(document.graph, depth or None)
-    data = drawing.png() if form == "png" else {"svg": drawing.svg, "dot": drawing.dot, "text": drawing.text}[form]()
+    draw: dict[str, Callable[[], str | bytes]] = {
+        "svg": drawing.svg, "png": drawing.png, "dot": drawing.dot, "text": drawing.text,
+    }  # fmt: skip
+    data = draw[form]()
     if output:
         write_bytes(output, data if isinstance(data, bytes) else data.encode())
-        state.out.say(f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if depth and depth == 1 else ""))
+        state.out.say(
+            f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if depth and depth == 1 else "")
+        )
     if state.out.json:
         boxes = [{"name": b.name, "title": b.title, "detail": b.detail, "type": b.type} for b in drawing.boxes.values()]
         state.out.document({"file": output, "nodes": boxes, "edges": [list(edge) for edge in drawing.graph.edges]})

@@ -17,14 +17,26 @@ __all__ = ["command"]
 @click.command("eval")
 @graph
 @click.option("--weights", metavar="FILE", required=True, help="The weights to measure.")
-@click.option("--split", "splits", metavar="NAME", multiple=True, help="Which split of the data, several times for several; test unless given.")
+@click.option(
+    "--split",
+    "splits",
+    metavar="NAME",
+    multiple=True,
+    help="Which split of the data, several times for several; test unless given.",
+)
 @device
 @seed
 @no_pass
 @graph_options
 @invocation
 def command(
-    state: Invocation, graph: str, weights: str, splits: tuple[str, ...], device: str, seed: int | None, without: tuple[str, ...]
+    state: Invocation,
+    graph: str,
+    weights: str,
+    splits: tuple[str, ...],
+    device: str,
+    seed: int | None,
+    without: tuple[str, ...],
 ) -> None:
     """Loss and metrics of trained weights on a split of the data, each example once.
 
@@ -42,7 +54,9 @@ def command(
     metrics = {split: {"loss": result.loss, **result.metrics} for split, result in found.items()}
     if state.out.json:
         described = network.session.device.description
-        state.out.document({"run": graph, "weights": weights, "metrics": metrics, "device": described, "seconds": round(seconds, 3)})
+        state.out.document(
+            {"run": graph, "weights": weights, "metrics": metrics, "device": described, "seconds": round(seconds, 3)}
+        )
         return
     names = list(dict.fromkeys(name for figures in metrics.values() for name in figures))
     rows = [(split, *(figure(name, figures[name]) for name in names)) for split, figures in metrics.items()]

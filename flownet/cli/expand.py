@@ -19,7 +19,8 @@ __all__ = ["command"]
 def command(state: Invocation, graph: str, output: str | None) -> None:
     """Print the graph in full form: every node with its name, op, inputs and attributes.
 
-    Blocks, repeats, includes, expressions and overrides are carried out. The result is a graph file that means the same.
+    Blocks, repeats, includes, expressions and overrides are carried out; the result is a graph file of the same
+    meaning.
 
     \b
     flownet expand graphs/resnet20.yaml

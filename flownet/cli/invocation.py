@@ -72,7 +72,9 @@ class Invocation:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        return click.confirm(f"the graph file wants to run {path}, which can do anything that you can: run it?", err=True)
+        return click.confirm(
+            f"the graph file wants to run {path}, which can do anything that you can: run it?", err=True
+        )
 
 
 def _names_problems() -> bool:

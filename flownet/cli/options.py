@@ -44,15 +44,16 @@ as_json = _shared("json", "--json", is_flag=True, help="Print one JSON document 
 plugin_dir = _shared(
     "plugin_dirs", "--plugin-dir", metavar="DIR", multiple=True, help="Load the Python files of a folder as plugins."
 )
-data_dir = _shared(
-    "data_dir", "--data-dir", metavar="DIR", help="The folder of the datasets, instead of FLOWNET_DATA."
-)
+data_dir = _shared("data_dir", "--data-dir", metavar="DIR", help="The folder of the datasets, instead of FLOWNET_DATA.")
 overrides = _shared(
     "overrides", "--set", metavar="PATH=VALUE", multiple=True,
     help="Override a value of the file: --set train.epochs=3 --set vars.width=12.",
 )  # fmt: skip
 trust_plugins = _shared(
-    "trust_plugins", "--trust-plugins", is_flag=True, help="Run the Python files that the graph file names, without asking."
+    "trust_plugins",
+    "--trust-plugins",
+    is_flag=True,
+    help="Run the Python files that the graph file names, without asking.",
 )
 
 graph = click.argument("graph", metavar="GRAPH")
@@ -60,7 +61,9 @@ device = click.option(
     "--device", default="auto", show_default=True, metavar="NAME",
     help="auto, cpu, opencl, opencl:0, opencl:nvidia, or a plugin's.",
 )  # fmt: skip
-seed = click.option("--seed", type=click.IntRange(0), metavar="N", help="Start weights, order and random numbers from N.")
+seed = click.option(
+    "--seed", type=click.IntRange(0), metavar="N", help="Start weights, order and random numbers from N."
+)
 no_pass = click.option("--no-pass", "without", metavar="PASS", multiple=True, help="Switch a pass of the compiler off.")
 sizes = click.option(
     "--size", "sizes", metavar="NAME=NUMBER", multiple=True, callback=lambda *a: _numbers(a[2]),

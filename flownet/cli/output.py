@@ -54,7 +54,7 @@ class Output:
 
         return Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
-    # -- for people ------------------------------------------------------------------------------------------------------
+    # -- for people ----------------------------------------------------------------------------------------------------
 
     def say(self, text: str = "", style: str = "") -> None:
         """A line for people."""
@@ -63,7 +63,9 @@ class Output:
         else:
             print(text, file=self.stream, flush=True)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", totals: Sequence[Any] = ()) -> None:
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", totals: Sequence[Any] = ()
+    ) -> None:
         """A table; columns of numbers, with units or without, are flush right."""
         cells = [[str(cell) for cell in row] for row in rows]
         last = [[str(cell) for cell in totals]] if totals else []
@@ -80,7 +82,9 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", show_footer=bool(last))
+        table = Table(
+            box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", show_footer=bool(last)
+        )
         for i, name in enumerate(columns):
             footer = last[0][i] if last else ""
             table.add_column(Text(name), justify="right" if right[i] else "left", footer=Text(footer), overflow="fold")
@@ -96,13 +100,13 @@ class Output:
             padded = [cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True)]
             self.say("  ".join(padded).rstrip())
 
-    # -- for programs ----------------------------------------------------------------------------------------------------
+    # -- for programs --------------------------------------------------------------------------------------------------
 
     def document(self, content: Any) -> None:
         """The one JSON document."""
         print(json.dumps(_finite(content), indent=2, ensure_ascii=False, default=_plain), flush=True)
 
-    # -- for whoever made a mistake --------------------------------------------------------------------------------------
+    # -- for whoever made a mistake ------------------------------------------------------------------------------------
 
     def diagnostics(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Diagnostics, rendered to standard error, an empty line between them."""

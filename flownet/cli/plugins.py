@@ -39,7 +39,9 @@ def command(state: Invocation) -> None:
             }
         )
         return
-    rows = [(p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings), p.origin) for p in plugins]
+    rows = [
+        (p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings), p.origin) for p in plugins
+    ]
     state.out.table(("plugin", "version", "state", "brings", "from"), rows)
     state.out.diagnostics(plugin.problem for plugin in plugins if plugin.problem)
 

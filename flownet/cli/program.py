@@ -1,7 +1,7 @@
 """`flownet` itself: finds the command, and turns whatever ends it into a message and an exit status.
 
-0 done; 1 the user's input is wrong; 2 the command line is wrong; 3 the machine failed, or flownet did; 130 Ctrl-C. A user's
-mistake never ends in a traceback, and ours only shows one when it is asked for.
+0 done; 1 the user's input is wrong; 2 the command line is wrong; 3 the machine failed, or flownet did; 130 Ctrl-C. A
+user's mistake never ends in a traceback, and ours only shows one when it is asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REPORT_TO = "https://github.com/flownet/flownet/issues"
 class Program(click.Group):
     """The group of all commands, those of plugins included."""
 
-    # -- finding commands --------------------------------------------------------------------------------------------------
+    # -- finding commands ----------------------------------------------------------------------------------------------
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*self._builtin, *sorted(name for name in self._from_plugins(ctx) if name not in self._builtin)]
@@ -37,7 +37,9 @@ class Program(click.Group):
         command = self._builtin.get(name) or self._from_plugins(ctx).get(name)
         return command.load() if isinstance(command, LazyCommand) else command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name.startswith("-") or self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
@@ -67,7 +69,7 @@ class Program(click.Group):
             return {}
         return dict(state.registry.items("command"))
 
-    # -- ending ------------------------------------------------------------------------------------------------------------
+    # -- ending --------------------------------------------------------------------------------------------------------
 
     def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
@@ -78,7 +80,9 @@ class Program(click.Group):
         given = [text for text in given if text != "--traceback"]  # it may stand anywhere
         state = Invocation()
         try:
-            result = super().main(given, prog_name or "flownet", complete_var, standalone_mode=False, obj=state, **extra)
+            result = super().main(
+                given, prog_name or "flownet", complete_var, standalone_mode=False, obj=state, **extra
+            )
             status = result if isinstance(result, int) else 0
         except click.exceptions.Exit as stop:
             status = stop.exit_code
@@ -95,7 +99,9 @@ class Program(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 0
         except MemoryError as error:
-            _tell(state, [Diagnostic("out-of-memory", f"there is not enough memory: {error or 'an allocation failed'}", help="try a smaller batch: `--set train.batch=16`")])  # fmt: skip
+            message = f"there is not enough memory: {error or 'an allocation failed'}"
+            help = "try a smaller batch: `--set train.batch=16`"
+            _tell(state, [Diagnostic("out-of-memory", message, help=help)])
             status = 3
         except Exception as error:
             if wants_traceback:

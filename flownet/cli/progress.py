@@ -42,7 +42,9 @@ class TrainingProgress:
         examples = len(run.splits["train"])
         others = ", ".join(f"{len(split):,} {name}" for name, split in run.splits.items() if name != "train")
         self.say(f"data:   {examples:,} examples" + (f", {others}" if others else ""))
-        self.say(f"run:    {section.epochs} epochs of {len(trainer.batches)} steps, batch {section.batch}, into {run.folder}")
+        self.say(
+            f"run:    {section.epochs} epochs of {len(trainer.batches)} steps, batch {section.batch}, into {run.folder}"
+        )
         if trainer.position.step:
             at = trainer.position
             self.say(f"resumed at epoch {at.epoch + 1}, step {at.step:,} of {trainer.steps:,}")
@@ -60,12 +62,14 @@ class TrainingProgress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
-    # -- the bar -----------------------------------------------------------------------------------------------------------
+    # -- the bar -------------------------------------------------------------------------------------------------------
 
     def _make_bar(self, steps: int, done: int) -> None:
         on_error = not self.out.interactive and sys.stderr.isatty()
@@ -98,7 +102,10 @@ class TrainingProgress:
         # the batch's own speed is noisy: a running mean
         speed = progress.examples_per_s
         self._examples = speed if not self._examples else 0.8 * self._examples + 0.2 * speed
-        figures = [f"loss {progress.loss:.4f}", *(f"{name} {figure(name, value)}" for name, value in progress.metrics.items())]
+        figures = [
+            f"loss {progress.loss:.4f}",
+            *(f"{name} {figure(name, value)}" for name, value in progress.metrics.items()),
+        ]
         self.bar.update(
             self.task, completed=progress.step, epoch=f"epoch {progress.epoch + 1}/{progress.epochs}",
             figures=" ".join(figures[:3]), speed=f"{self._examples:,.0f}/s", left=left, refresh=True,
@@ -106,7 +113,10 @@ class TrainingProgress:
 
     def _epoch(self, progress: Progress, now: float) -> None:
         seconds, self._epoch_began = now - self._epoch_began, now
-        parts = [f"epoch {progress.epoch + 1:>{len(str(progress.epochs))}}/{progress.epochs}", f"loss {progress.loss:.4f}"]
+        parts = [
+            f"epoch {progress.epoch + 1:>{len(str(progress.epochs))}}/{progress.epochs}",
+            f"loss {progress.loss:.4f}",
+        ]
         parts += [f"{name} {figure(name, value)}" for name, value in progress.metrics.items()]
         if progress.validation is not None:
             parts.append(f"validation loss {progress.validation.loss:.4f}")

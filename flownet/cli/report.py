@@ -35,7 +35,9 @@ def command(state: Invocation, run: str, output: str | None) -> None:
 
     folder = Path(run).expanduser()
     if not (folder / GRAPH).is_file():
-        raise FlownetError.of("no-run", f"`{run}` is no run's folder: it has no {GRAPH}", help="`flownet train` makes one below `runs/`")
+        raise FlownetError.of(
+            "no-run", f"`{run}` is no run's folder: it has no {GRAPH}", help="`flownet train` makes one below `runs/`"
+        )
     path = Path(output).expanduser() if output else folder / "report.html"
     if path.suffix.lower() not in (".html", ".htm", ".md"):
         raise click.BadParameter(f"{output!r} is neither .html nor .md", param_hint="--output")

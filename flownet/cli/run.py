@@ -27,8 +27,18 @@ __all__ = ["command"]
     "--input", "-i", "inputs", metavar="[NAME=]FILE", multiple=True, required=True,
     help="A value for an input: .npy, .npz (or .npz:key), .json, or pictures. Several pictures make a batch.",
 )  # fmt: skip
-@click.option("--output", "-o", metavar="FILE", help="Where the outputs go: .npz, .npy (one output) or .json; a table unless given.")
-@click.option("--fetch", metavar="NAME", multiple=True, help="A value to return instead of the outputs: any node, `node.output`, a parameter.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Where the outputs go: .npz, .npy (one output) or .json; a table unless given.",
+)
+@click.option(
+    "--fetch",
+    metavar="NAME",
+    multiple=True,
+    help="A value to return instead of the outputs: any node, `node.output`, a parameter.",
+)
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Run at most so many examples at once.")
 @click.option("--resize", is_flag=True, help="Scale pictures to the size that the graph takes.")
 @device
@@ -37,8 +47,8 @@ __all__ = ["command"]
 @graph_options
 @invocation
 def command(
-    state: Invocation, graph: str, weights: str | None, inputs: tuple[str, ...], output: str | None, fetch: tuple[str, ...],
-    batch: int | None, resize: bool, device: str, seed: int | None, without: tuple[str, ...],
+    state: Invocation, graph: str, weights: str | None, inputs: tuple[str, ...], output: str | None,
+    fetch: tuple[str, ...], batch: int | None, resize: bool, device: str, seed: int | None, without: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a graph on files, and write its outputs.
 
@@ -64,7 +74,10 @@ def command(
         from flownet.cli.tensors import write_arrays
 
         write_arrays(output, outputs)
-        state.out.say(f"wrote {output}: " + ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in outputs.items()))
+        state.out.say(
+            f"wrote {output}: "
+            + ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in outputs.items())
+        )
     if state.out.json:
         plain: dict = {"outputs": outputs, "device": network.session.device.description, "seconds": round(seconds, 6)}
         if output:
@@ -95,7 +108,9 @@ def _arrays(network: Network, texts: tuple[str, ...], resize: bool) -> dict[str,
     return read_inputs(types, files, resize=resize)
 
 
-def _in_batches(network: Network, arrays: dict[str, np.ndarray], fetch: tuple[str, ...], batch: int | None) -> dict[str, np.ndarray]:
+def _in_batches(
+    network: Network, arrays: dict[str, np.ndarray], fetch: tuple[str, ...], batch: int | None
+) -> dict[str, np.ndarray]:
     import numpy as np
 
     count = max((len(array) for array in arrays.values() if array.ndim), default=0)
@@ -108,7 +123,9 @@ def _in_batches(network: Network, arrays: dict[str, np.ndarray], fetch: tuple[st
     for name, array in parts[0].items():
         if not array.ndim or len(array) != batch:
             raise FlownetError.of(
-                "not-batched", f"`{name}` is {array.dtype}{list(array.shape)}: its batches cannot be put together", help="run without `--batch`"
+                "not-batched",
+                f"`{name}` is {array.dtype}{list(array.shape)}: its batches cannot be put together",
+                help="run without `--batch`",
             )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -19,7 +19,9 @@ __all__ = ["read_inputs", "write_arrays"]
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 
-def read_inputs(types: Mapping[str, TensorType], files: Mapping[str, Sequence[str]], *, resize: bool) -> dict[str, np.ndarray]:
+def read_inputs(
+    types: Mapping[str, TensorType], files: Mapping[str, Sequence[str]], *, resize: bool
+) -> dict[str, np.ndarray]:
     """The arrays for inputs of these types. Under the name "" are files that hold several inputs by name.
 
     Raises FlownetError: `no-input-file`, `bad-input-file`, `input-mismatch`.
@@ -33,7 +35,12 @@ def read_inputs(types: Mapping[str, TensorType], files: Mapping[str, Sequence[st
         parts = [_read(file, name, types[name], resize) for file in given]
         if len(parts) > 1 and len({part.shape[1:] for part in parts}) > 1:
             shapes = ", ".join(f"{file}: {list(part.shape[1:])}" for file, part in zip(given, parts, strict=True))
-            raise FlownetError.of("input-mismatch", f"the files for `{name}` cannot be one batch", shapes, help="`--resize` scales pictures")
+            raise FlownetError.of(
+                "input-mismatch",
+                f"the files for `{name}` cannot be one batch",
+                shapes,
+                help="`--resize` scales pictures",
+            )
         arrays[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return {name: _as_type(name, array, types[name]) if name in types else array for name, array in arrays.items()}
 
@@ -50,7 +57,9 @@ def write_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
         elif len(arrays) == 1:
             np.save(buffer, next(iter(arrays.values())))
         else:
-            raise FlownetError.of("bad-output-file", f"a .npy holds one array, there are {len(arrays)} outputs", help="write an .npz")
+            raise FlownetError.of(
+                "bad-output-file", f"a .npy holds one array, there are {len(arrays)} outputs", help="write an .npz"
+            )
         data = buffer.getvalue()
     else:
         raise FlownetError.of("bad-output-file", f"`{path}` is neither .npz, .npy nor .json")
@@ -64,7 +73,9 @@ def _read(file: str, name: str, type: TensorType, resize: bool) -> np.ndarray:
     path = str(Path(path).expanduser())
     ending = Path(path).suffix.lower()
     if not Path(path).is_file():
-        raise FlownetError.of("no-input-file", f"there is no file `{path}`", help="a list can be given at once: `--input 'x=[[0, 1]]'`")
+        raise FlownetError.of(
+            "no-input-file", f"there is no file `{path}`", help="a list can be given at once: `--input 'x=[[0, 1]]'`"
+        )
     try:
         if ending == ".npz":
             return _one_of(_npz(path), key or name, path)
@@ -77,7 +88,11 @@ def _read(file: str, name: str, type: TensorType, resize: bool) -> np.ndarray:
         raise FlownetError.of("bad-input-file", f"`{path}` cannot be read: {str(error).splitlines()[0]}") from None
     if ending in _PICTURES:
         return _picture(path, name, type, resize)
-    raise FlownetError.of("bad-input-file", f"`{path}` is of no kind that is known", help=f"give .npy, .npz, .json or a picture ({', '.join(_PICTURES)})")
+    raise FlownetError.of(
+        "bad-input-file",
+        f"`{path}` is of no kind that is known",
+        help=f"give .npy, .npz, .json or a picture ({', '.join(_PICTURES)})",
+    )
 
 
 def _npz(path: str) -> dict[str, np.ndarray]:
@@ -95,7 +110,9 @@ def _one_of(arrays: Mapping[str, np.ndarray], key: str, path: str) -> np.ndarray
         return arrays[key]
     if len(arrays) == 1:
         return next(iter(arrays.values()))
-    raise FlownetError.of("bad-input-file", f"`{path}` holds no array `{key}`", help=f"it holds {', '.join(arrays)}: write `{path}:NAME`")
+    raise FlownetError.of(
+        "bad-input-file", f"`{path}` holds no array `{key}`", help=f"it holds {', '.join(arrays)}: write `{path}:NAME`"
+    )
 
 
 def _json(value: Any, where: str) -> np.ndarray:
@@ -104,7 +121,11 @@ def _json(value: Any, where: str) -> np.ndarray:
     except ValueError as error:
         raise FlownetError.of("bad-input-file", f"{where} is no array: {str(error).splitlines()[0]}") from None
     if array.dtype.kind not in "biuf":
-        raise FlownetError.of("bad-input-file", f"{where} is no array of numbers", help="write lists of numbers, all of one length: [[0, 1], [1, 1]]")
+        raise FlownetError.of(
+            "bad-input-file",
+            f"{where} is no array of numbers",
+            help="write lists of numbers, all of one length: [[0, 1], [1, 1]]",
+        )
     return array
 
 
@@ -113,14 +134,19 @@ def _picture(path: str, name: str, type: TensorType, resize: bool) -> np.ndarray
     from PIL import Image, UnidentifiedImageError
 
     if type.rank != 4 or type.shape[1] not in (1, 3):
-        raise FlownetError.of("input-mismatch", f"`{name}` is {type}, which is no picture", help="give .npy, .npz or .json")
+        raise FlownetError.of(
+            "input-mismatch", f"`{name}` is {type}, which is no picture", help="give .npy, .npz or .json"
+        )
     try:
         with Image.open(path) as opened:
             image = opened.convert("L" if type.shape[1] == 1 else "RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise FlownetError.of("bad-input-file", f"`{path}` cannot be read as a picture: {error}") from None
     height, width = type.shape[2:]
-    fits = [not isinstance(want, int) or want == got for want, got in zip((height, width), (image.height, image.width), strict=True)]
+    fits = [
+        not isinstance(want, int) or want == got
+        for want, got in zip((height, width), (image.height, image.width), strict=True)
+    ]
     if not all(fits):
         if not resize:
             raise FlownetError.of(
@@ -142,7 +168,9 @@ def _as_type(name: str, array: np.ndarray, type: TensorType) -> np.ndarray:
         raise FlownetError.of("input-mismatch", f"`{name}` is {type}, and the values given are no {type.dtype}")
     if wanted.kind == "f" and array.dtype == np.uint8 and type.rank == 4:
         raise FlownetError.of(
-            "input-mismatch", f"`{name}` is {type}, the array holds bytes", help="divide by 255 first: pixels are floats from 0 to 1"
+            "input-mismatch",
+            f"`{name}` is {type}, the array holds bytes",
+            help="divide by 255 first: pixels are floats from 0 to 1",
         )
     if array.ndim == type.rank - 1 and not isinstance(type.shape[0], int):
         array = array[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,9 @@ _LATEST = "<latest>"
 
 @click.command("train")
 @click.argument("graph", metavar="[GRAPH]", required=False)
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="Train so many epochs instead of what the file says.")
+@click.option(
+    "--epochs", type=click.IntRange(1), metavar="N", help="Train so many epochs instead of what the file says."
+)
 @click.option("--out", metavar="DIR", help="The run's folder; a new one below runs/ unless given.")
 @click.option(
     "--resume", is_flag=False, flag_value=_LATEST, metavar="[DIR]",
@@ -43,7 +46,8 @@ _LATEST = "<latest>"
 @graph_options
 @invocation
 def command(
-    state: Invocation, graph: str | None, epochs: int | None, out: str | None, resume: str | None, checkpoint_every: int | None,
+    state: Invocation, graph: str | None, epochs: int | None, out: str | None, resume: str | None,
+    checkpoint_every: int | None,
     weights: str | None, device: str, seed: int | None, without: tuple[str, ...], quiet: bool,
 ) -> int:  # fmt: skip
     """Train a graph file as its `train` section says.
@@ -115,9 +119,12 @@ def _latest(name: str) -> Path:
     """The folder below runs/ whose checkpoint of that graph was saved last."""
     from flownet.training.run import CHECKPOINT
 
-    own = [path for path in Path("runs").glob(f"{name}*/{CHECKPOINT}") if path.parent.name == name or path.parent.name[len(name) :].lstrip("-").isdigit()]  # fmt: skip
+    numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
+    own = [path for path in Path("runs").glob(f"*/{CHECKPOINT}") if numbered.fullmatch(path.parent.name)]
     if not own:
-        raise FlownetError.of("no-checkpoint", f"there is no run of `{name}` in `runs/`", help="name the folder: `--resume DIR`")
+        raise FlownetError.of(
+            "no-checkpoint", f"there is no run of `{name}` in `runs/`", help="name the folder: `--resume DIR`"
+        )
     return max(own, key=lambda path: path.stat().st_mtime).parent
 
 
@@ -135,8 +142,12 @@ def _files(result: Result) -> dict[str, str]:
     from flownet.training import run
 
     names = {
-        "weights": run.WEIGHTS, "log": run.LOG, "learning_curve": run.CURVE, "checkpoint": run.CHECKPOINT, "graph": run.GRAPH,
-    }  # fmt: skip
+        "weights": run.WEIGHTS,
+        "log": run.LOG,
+        "learning_curve": run.CURVE,
+        "checkpoint": run.CHECKPOINT,
+        "graph": run.GRAPH,
+    }
     return {what: str(result.folder / name) for what, name in names.items() if (result.folder / name).exists()}
 
 
@@ -162,7 +173,9 @@ def _tell(out: Output, result: Result, go_on: str, quiet: bool) -> None:
         out.say(f"{result.stopped} after {result.epochs} epochs", style="yellow")
     if result.metrics:
         names = list(dict.fromkeys(name for figures in result.metrics.values() for name in figures))
-        rows = [(split, *(figure(name, figures.get(name)) for name in names)) for split, figures in result.metrics.items()]
+        rows = [
+            (split, *(figure(name, figures.get(name)) for name in names)) for split, figures in result.metrics.items()
+        ]
         out.table(("split", *names), rows)
     if not quiet:
         out.say(f"{result.epochs} epochs in {duration(result.seconds)}; files in {result.folder}:")

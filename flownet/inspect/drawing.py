@@ -1,7 +1,7 @@
 """A picture of a graph: layers top down, a box a node, as SVG, PNG, DOT or text.
 
-    drawing = Drawing.of(document.graph)
-    drawing.svg()
+drawing = Drawing.of(document.graph)
+drawing.svg()
 """
 
 from __future__ import annotations
@@ -86,15 +86,16 @@ class Drawing:
             return cls.of(graph)  # something outside of a block lies between two parts of it: they cannot be one box
         return cls(graph.name, drawn, boxes)
 
-    # -- forms -------------------------------------------------------------------------------------------------------------
+    # -- forms ---------------------------------------------------------------------------------------------------------
 
     def svg(self) -> str:
         """An SVG picture, self-contained."""
         width, layout = self._layout()
         frames = self._frames(layout, width)
+        across, down = layout.width + 2 * _MARGIN, layout.height + 2 * _MARGIN
         out = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {layout.width + 2 * _MARGIN:.0f} {layout.height + 2 * _MARGIN:.0f}" '
-            f'width="{layout.width + 2 * _MARGIN:.0f}" height="{layout.height + 2 * _MARGIN:.0f}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across:.0f} {down:.0f}" '
+            f'width="{across:.0f}" height="{down:.0f}" '
             'font-family="Helvetica, Arial, sans-serif">',
             f"<title>{escape(self.name)}</title>",
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -103,9 +104,14 @@ class Drawing:
             f'<g transform="translate({_MARGIN} {_MARGIN})">',
         ]
         for x, y, w, h, label in frames:
-            out.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="9" fill="#f7f7fb" stroke="#c9c9dd"/>')
+            out.append(
+                f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="9" '
+                'fill="#f7f7fb" stroke="#c9c9dd"/>'
+            )
             at = f"{x - 4:.1f} {y + h:.1f}"
-            out.append(f'<text transform="translate({at}) rotate(-90)" font-size="10" fill="#77779a">{escape(label)}</text>')
+            out.append(
+                f'<text transform="translate({at}) rotate(-90)" font-size="10" fill="#77779a">{escape(label)}</text>'
+            )
         for points in layout.edges.values():
             path = _curve(_clipped(points, width))
             text = " ".join(f"{letter}{' '.join(f'{x:.1f} {y:.1f}' for x, y in at)}" for letter, at in path)
@@ -116,8 +122,8 @@ class Drawing:
             radius = _HEIGHT / 2 if box.family == "input" else 7
             out.append(f"<g><title>{escape(box.name)}</title>")
             out.append(
-                f'<rect x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" width="{width:.1f}" height="{_HEIGHT:.0f}" rx="{radius:.0f}" '
-                f'fill="{fill}" stroke="{border}" stroke-width="1.3"/>'
+                f'<rect x="{x - width / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" width="{width:.1f}" height="{_HEIGHT:.0f}" '
+                f'rx="{radius:.0f}" fill="{fill}" stroke="{border}" stroke-width="1.3"/>'
             )
             for text, dy, style in _texts(box):
                 out.append(f'<text x="{x:.1f}" y="{y + dy:.1f}" text-anchor="middle" {style}>{escape(text)}</text>')
@@ -143,19 +149,23 @@ class Drawing:
         axes.axis("off")
         codes = {"M": Path.MOVETO, "L": Path.LINETO, "C": Path.CURVE4}
         for x, y, w, h, label in frames:
-            axes.add_patch(FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=9", fc="#f7f7fb", ec="#c9c9dd", lw=0.8))
+            axes.add_patch(
+                FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0,rounding_size=9", fc="#f7f7fb", ec="#c9c9dd", lw=0.8)
+            )
             axes.text(x - 4, y + h, label, fontsize=7, color="#77779a", rotation=90, ha="right", va="bottom")
         for points in layout.edges.values():
             steps = _curve(_clipped(points, width))
             path = Path([p for _, at in steps for p in at], [codes[letter] for letter, at in steps for _ in at])
-            arrow = FancyArrowPatch(path=path, arrowstyle="-|>,head_width=2.2,head_length=4.5", color="#666666", lw=0.9, shrinkA=0, shrinkB=0)  # fmt: skip
-            axes.add_patch(arrow)
+            tip = "-|>,head_width=2.2,head_length=4.5"
+            axes.add_patch(FancyArrowPatch(path=path, arrowstyle=tip, color="#666666", lw=0.9, shrinkA=0, shrinkB=0))
         for name, (x, y) in layout.centres.items():
             box = self.boxes[str(name)]
             fill, border = _COLOURS.get(box.family, _COLOURS[""])
             radius = _HEIGHT / 2 - 1 if box.family == "input" else 7
             style = f"round,pad=0,rounding_size={radius}"
-            patch = FancyBboxPatch((x - width / 2, y - _HEIGHT / 2), width, _HEIGHT, boxstyle=style, fc=fill, ec=border, lw=1)
+            patch = FancyBboxPatch(
+                (x - width / 2, y - _HEIGHT / 2), width, _HEIGHT, boxstyle=style, fc=fill, ec=border, lw=1
+            )
             axes.add_patch(patch)
             for i, (text, dy, _) in enumerate(_texts(box)):
                 bold, colour, points_ = ("bold", "#111111", 9.5) if i == 0 else ("normal", "#444444", 7.3)
@@ -166,7 +176,10 @@ class Drawing:
 
     def dot(self) -> str:
         """Graphviz' language, for those who want to lay it out themselves."""
-        lines = [f"digraph {_quoted(self.name)} {{", '  node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11];']
+        lines = [
+            f"digraph {_quoted(self.name)} {{",
+            '  node [shape=box, style="rounded,filled", fontname="Helvetica", fontsize=11];',
+        ]
         for name, box in self.boxes.items():
             fill, border = _COLOURS.get(box.family, _COLOURS[""])
             label = "\\n".join(_escaped(line) for line in (box.title, *box.lines) if line)
@@ -176,7 +189,9 @@ class Drawing:
 
     def text(self) -> str:
         """Lines for a terminal: nodes in order, with the values that are still needed as rails beside them."""
-        order = list(nx.lexicographical_topological_sort(self.graph, key={n: i for i, n in enumerate(self.boxes)}.__getitem__))
+        order = list(
+            nx.lexicographical_topological_sort(self.graph, key={n: i for i, n in enumerate(self.boxes)}.__getitem__)
+        )
         rows = draw_lanes(order, {name: list(self.graph.predecessors(name)) for name in order})
         wide = max((len(rails) for rails, _ in rows), default=0)
         names = max((len(_headline(box)) for box in self.boxes.values()), default=0)
@@ -187,10 +202,10 @@ class Drawing:
             lines.append(f"{rails:{wide}}{text}".rstrip())
         return "\n".join(lines) + "\n"
 
-    # -- inside ------------------------------------------------------------------------------------------------------------
+    # -- inside --------------------------------------------------------------------------------------------------------
 
     def _frames(self, layout: Layout, width: float) -> list[tuple[float, float, float, float, str]]:
-        """(left, top, width, height, label) of the blocks that have their part of the picture to themselves, outer ones first."""
+        """(left, top, width, height, label) of the blocks that have a part of the picture to themselves."""
         blocks: dict[str, list[str]] = {}
         for name in self.boxes:
             parts = name.split("/")
@@ -210,7 +225,9 @@ class Drawing:
             air = 3.0 + 3.0 * (deepest - 1 - block.count("/"))
             left, right = min(lefts) - air, max(rights) + air
             top, bottom = min(y for _, y in points) - _HEIGHT / 2 - air, max(y for _, y in points) + _HEIGHT / 2 + air
-            if not any(left < x < right and top < y < bottom for name, (x, y) in layout.centres.items() if name not in inside):
+            if not any(
+                left < x < right and top < y < bottom for name, (x, y) in layout.centres.items() if name not in inside
+            ):
                 frames.append((left, top, right - left, bottom - top, block))
         return sorted(frames, key=lambda frame: frame[4].count("/"))
 
@@ -225,7 +242,9 @@ def _box(graph: Graph, node: Node) -> Box:
     op = node.op
     parts = type(op).__module__.split(".")
     family = parts[2] if parts[:2] == ["flownet", "ops"] and len(parts) > 2 else op.category
-    shown = {f.name: getattr(op, f.name) for f in dataclasses.fields(op) if f.repr and getattr(op, f.name) != _default(f)}
+    shown = {
+        f.name: getattr(op, f.name) for f in dataclasses.fields(op) if f.repr and getattr(op, f.name) != _default(f)
+    }
     detail = ", ".join(_attribute(name, value) for name, value in shown.items() if not name.startswith("_"))
     own = node.name.rsplit("/", 1)[-1]
     title = op.name if re.fullmatch(rf"{re.escape(op.name)}(_\d+)?", own) else f"{op.name}  {own}"
@@ -246,7 +265,13 @@ def _default(field: dataclasses.Field) -> Any:
 
 def _attribute(name: str, value: Any) -> str:
     if isinstance(value, tuple | list):
-        value = "×".join(map(str, value)) if len(set(map(str, value))) > 1 or len(value) > 2 else str(value[0]) if value else "()"
+        value = (
+            "×".join(map(str, value))
+            if len(set(map(str, value))) > 1 or len(value) > 2
+            else str(value[0])
+            if value
+            else "()"
+        )
     if isinstance(value, bool):
         return name if value else f"no {name}"
     return f"{name} {value}"
@@ -284,7 +309,7 @@ def _clipped(points: Sequence[tuple[float, float]], width: float) -> list[tuple[
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> list[tuple[str, list[tuple[float, float]]]]:
-    """A smooth line through the points that enters and leaves each of them vertically; straight stretches stay straight."""
+    """A smooth line that enters and leaves each point vertically; straight stretches stay straight."""
     path: list[tuple[str, list[tuple[float, float]]]] = [("M", [points[0]])]
     at = points[0]
     for number, (x, y) in enumerate(points[1:], 1):

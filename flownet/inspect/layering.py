@@ -4,15 +4,16 @@
 2. An edge that spans several layers gets a bend in each layer between, so that it runs around the boxes there.
 3. Sweeps up and down put each layer in the order of the mean of its neighbours (barycentres), the order with the fewest
    crossings being kept.
-4. From the top, each box is put below the mean of the boxes that it hangs on, as near as the order of its layer lets it:
-   a regression under order constraints, exact by pooling adjacent violators. An edge beside which another way leads to
-   the same box is a skip connection, and has no say in this: the trunk of a network is a straight line.
+4. From the top, each box is put below the mean of the boxes that it hangs on, as near as the order of its layer lets
+   it: a regression under order constraints, exact by pooling adjacent violators. An edge beside which another way leads
+   to the same box is a skip connection, and has no say in this: the trunk of a network is a straight line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
 
@@ -23,7 +24,7 @@ _Bend = tuple[str, Hashable, Hashable, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Centres of boxes, and the points that each edge runs through, from the centre of a box to the centre of another."""
+    """Centres of boxes, and the points that each edge runs through, from the centre of one box to that of another."""
 
     centres: Mapping[Hashable, tuple[float, float]]
     edges: Mapping[tuple[Hashable, Hashable], Sequence[tuple[float, float]]]
@@ -45,7 +46,9 @@ def lay_out(graph: nx.DiGraph, width: float, height: float, gap_x: float, gap_y:
     for start, end in graph.edges:
         bends = [at[("bend", start, end, number)] for number in range(layer[start] + 1, layer[end])]
         edges[start, end] = [at[start], *bends, at[end]]
-    return Layout({node: at[node] for node in graph}, edges, right - left + width, len(order) * (height + gap_y) - gap_y)
+    return Layout(
+        {node: at[node] for node in graph}, edges, right - left + width, len(order) * (height + gap_y) - gap_y
+    )
 
 
 def _layers(graph: nx.DiGraph) -> dict[Hashable, int]:
@@ -97,7 +100,7 @@ def _uncrossed(order: list[list], edges: nx.DiGraph, sweeps: int = 6) -> list[li
 
 def _crossings(order: list[list], edges: nx.DiGraph) -> int:
     total = 0
-    for above, below in zip(order, order[1:], strict=False):
+    for above, below in pairwise(order):
         place = {thing: index for index, thing in enumerate(below)}
         ends = [sorted(place[other] for other in edges.successors(thing)) for thing in above]
         seen: list[int] = []
@@ -127,7 +130,7 @@ def _columns(
             wanted.append(sum(x[other] for other in trunk) / len(trunk) if trunk else 0.0)
             weights.append(1000.0 if thing in graph else 1.0 if thing[1:3] in skips else 30.0)
         offsets = [0.0]
-        for before, after in zip(things, things[1:], strict=False):
+        for before, after in pairwise(things):
             both = (before in graph) + (after in graph)
             offsets.append(offsets[-1] + (apart_bends, apart / 2 + apart_bends / 2, apart)[both])
         fitted = _nondecreasing([w - o for w, o in zip(wanted, offsets, strict=True)], weights)

@@ -42,13 +42,17 @@ class Report:
     def of(cls, folder: Path, document: Document) -> Report:
         """The report of a run; `document` is its graph file, loaded. Raises FlownetError (`no-run`)."""
         if not (folder / LOG).is_file():
-            raise FlownetError.of("no-run", f"`{folder}` is no run's folder: it has no {LOG}", help="`flownet train` makes one below `runs/`")
+            raise FlownetError.of(
+                "no-run",
+                f"`{folder}` is no run's folder: it has no {LOG}",
+                help="`flownet train` makes one below `runs/`",
+            )
         figures = read_tensors(folder / WEIGHTS).metadata.get("metrics", {}) if (folder / WEIGHTS).is_file() else {}
         batch = document.train.batch if document.train else 1
         text = (folder / GRAPH).read_text() if (folder / GRAPH).is_file() else ""
         return cls(folder, document, text, list(read_log(folder / LOG)), figures, summarise(document, batch=batch))
 
-    # -- what there is to say ----------------------------------------------------------------------------------------------
+    # -- what there is to say ------------------------------------------------------------------------------------------
 
     def facts(self) -> list[tuple[str, str]]:
         """The run in a few lines: name -> value."""
@@ -58,7 +62,11 @@ class Report:
         if self.document.train is not None:
             section = self.document.train
             found += [("data", section.data.name if section.data else "–"), ("optimiser", str(section.optimizer))]
-            found += [("batch", str(section.batch)), ("epochs", f"{len(epochs)} of {section.epochs}"), ("seed", str(section.seed))]
+            found += [
+                ("batch", str(section.batch)),
+                ("epochs", f"{len(epochs)} of {section.epochs}"),
+                ("seed", str(section.seed)),
+            ]
         if steps:
             seconds = self.records[-1]["time"] - self.records[0]["time"]
             found += [("steps", f"{len(steps):,}"), ("training time", f"{seconds:.1f} s")]
@@ -72,7 +80,12 @@ class Report:
         records = [record for record in self.records if record["kind"] == "epoch"]
         metrics = list(records[-1]["metrics"]) if records else []
         validated = any(record.get("validation") for record in records)
-        columns = ["epoch", "loss", *metrics, *(["validation loss", *(f"validation {m}" for m in metrics)] if validated else [])]
+        columns = [
+            "epoch",
+            "loss",
+            *metrics,
+            *(["validation loss", *(f"validation {m}" for m in metrics)] if validated else []),
+        ]
         every = max(1, -(-len(records) // 40))
         rows = []
         for record in records:
@@ -85,7 +98,7 @@ class Report:
             rows.append([str(record["epoch"] + 1), *("–" if v is None else f"{v:.4f}" for v in values)])
         return columns, rows
 
-    # -- forms -------------------------------------------------------------------------------------------------------------
+    # -- forms ---------------------------------------------------------------------------------------------------------
 
     def html(self) -> str:
         """A page in itself: pictures are inside."""
@@ -96,14 +109,17 @@ class Report:
             names = list(dict.fromkeys(name for figures in self.figures.values() for name in figures))
             rows = [[split, *(f"{figures[name]:.4f}" for name in names)] for split, figures in self.figures.items()]
             parts += ["<h2>Figures</h2>", _html_table(["split", *names], rows)]
-        parts += ["<h2>Learning curve</h2>", f'<img alt="loss and metrics over the epochs" src="data:image/png;base64,{curve}">']
+        parts += [
+            "<h2>Learning curve</h2>",
+            f'<img alt="loss and metrics over the epochs" src="data:image/png;base64,{curve}">',
+        ]
         parts += ["<h2>Epochs</h2>", _html_table(*self.epochs())]
         parts += ["<h2>Graph</h2>", f"<div class=wide>{drawing.svg()}</div>"]
         parts += ["<h2>Nodes</h2>", _html_table(*self.nodes())]
         if self.text:
             parts += ["<h2>Graph file</h2>", f"<pre>{escape(self.text)}</pre>"]
-        head = f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(self.folder.name)}</title>{_STYLE}</head>"
-        return f"{head}<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+        head = f"<head><meta charset=utf-8><title>{escape(self.folder.name)}</title>{_STYLE}</head>"
+        return f"<!doctype html><html lang=en>{head}<body>\n" + "\n".join(parts) + "\n</body></html>\n"
 
     def markdown(self, curve: str) -> str:
         """The same for a README or a notebook; `curve` is the picture's file name beside it."""
@@ -112,7 +128,12 @@ class Report:
             names = list(dict.fromkeys(name for figures in self.figures.values() for name in figures))
             rows = [[split, *(f"{figures[name]:.4f}" for name in names)] for split, figures in self.figures.items()]
             parts += ["## Figures", _markdown_table(["split", *names], rows)]
-        parts += ["## Learning curve", f"![loss and metrics over the epochs]({curve})", "## Epochs", _markdown_table(*self.epochs())]
+        parts += [
+            "## Learning curve",
+            f"![loss and metrics over the epochs]({curve})",
+            "## Epochs",
+            _markdown_table(*self.epochs()),
+        ]
         parts += ["## Nodes", _markdown_table(*self.nodes())]
         if self.text:
             parts += ["## Graph file", f"```yaml\n{self.text.rstrip()}\n```"]
@@ -122,9 +143,9 @@ class Report:
         """Columns and rows of the graph's nodes."""
         rows = self.summary.grouped(1) if len(self.summary.rows) > _MANY else self.summary.rows
         return ["node", "op", "output", "parameters", "multiply-adds"], [
-            [row.name, row.op, row.type, f"{row.parameters:,}" if row.parameters else "", f"{row.multiply_adds:,}" if row.multiply_adds else ""]
+            [row.name, row.op, row.type, *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))]
             for row in rows
-        ]  # fmt: skip
+        ]
 
     def curve(self) -> bytes:
         """The learning curve as PNG."""
@@ -144,7 +165,8 @@ def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 _STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .2em .9em .2em 0; border-bottom: 1px solid #ddd; text-align: left }
+table { border-collapse: collapse; margin: 1em 0 }
+td, th { padding: .2em .9em .2em 0; border-bottom: 1px solid #ddd; text-align: left }
 td { font-variant-numeric: tabular-nums } img, svg { max-width: 100%; height: auto } .wide { overflow-x: auto }
 pre { background: #f6f6f6; padding: 1em; overflow-x: auto; font-size: 13px }
 </style>"""

@@ -87,15 +87,24 @@ def summarise(document: Document, *, batch: int = 1, sizes: Mapping[str, int] | 
     Raises FlownetError (`open-size`) for symbols that are left.
     """
     declared = document.graph
-    known = {**{symbol: batch for symbol in _batch_symbols(declared)}, **(sizes or {})}
+    known = {**dict.fromkeys(_batch_symbols(declared), batch), **(sizes or {})}
     graph = declared.bind(known)
     if left := sorted(graph.symbols()):
-        raise FlownetError.of("open-size", f"the size `{left[0]}` is open", help=f"give it a number: `--size {left[0]}=224`")
+        raise FlownetError.of(
+            "open-size", f"the size `{left[0]}` is open", help=f"give it a number: `--size {left[0]}=224`"
+        )
     rows, counted = [], set()
     for node in graph.topological():
         own = [n for n in node.inputs.values() if graph.values[n].kind is Kind.PARAMETER and n not in counted]
         counted.update(own)
-        rows.append(_row(graph, node, str(declared.values[node.outputs[0]].type), sum(int(graph.values[n].type.size) for n in own)))
+        rows.append(
+            _row(
+                graph,
+                node,
+                str(declared.values[node.outputs[0]].type),
+                sum(int(graph.values[n].type.size) for n in own),
+            )
+        )
     parameters = graph.parameters
     return Summary(
         declared.name,
@@ -113,7 +122,7 @@ def summarise(document: Document, *, batch: int = 1, sizes: Mapping[str, int] | 
 
 
 def cost(graph: Graph, node: Node) -> tuple[int, int]:
-    """(FLOPs, multiply-adds) of one run of a node of a graph without symbols; a composite op costs what it is built of."""
+    """(FLOPs, multiply-adds) of one run of a node, sizes being numbers; a composite op costs what it is built of."""
     types = {argument: graph.values[name].type for argument, name in node.inputs.items()}
     outputs = [graph.values[name].type for name in node.outputs]
     if node.op.is_composite:

@@ -38,7 +38,9 @@ def test_info_of_what_is_missing_says_where_it_was_sought(run, tmp_path: Path) -
 
 def test_options_are_read_as_yaml(run, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,kind\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n")
-    found = document(run("data", "info", "csv", "-O", f"path={tmp_path / 't.csv'}", "-O", "target=kind", "-O", "limit=3", "--json"))
+    found = document(
+        run("data", "info", "csv", "-O", f"path={tmp_path / 't.csv'}", "-O", "target=kind", "-O", "limit=3", "--json")
+    )
     assert sum(found["splits"].values()) <= 4
     assert found["fields"]["label"]["classes"] == ["x", "y"]
     assert run("data", "info", "csv", "-O", "path").exit_code == 2

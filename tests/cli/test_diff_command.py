@@ -93,7 +93,9 @@ def test_sound_kernels_agree(capsys, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("forward", "backward", "direction"), [(WRONG_FORWARD, BACKWARD, "forward"), (FORWARD, WRONG_BACKWARD, "backward")]
 )
-def test_a_planted_kernel_bug_is_found_and_cut_out(capsys, folder: Path, forward: str, backward: str, direction: str) -> None:
+def test_a_planted_kernel_bug_is_found_and_cut_out(
+    capsys, folder: Path, forward: str, backward: str, direction: str
+) -> None:
     plant(folder, forward, backward)
     status, found = diff(capsys, folder, folder / "net.yaml", "--batch", "3")
     assert status == 1
@@ -115,12 +117,22 @@ def test_a_planted_kernel_bug_is_found_and_cut_out(capsys, folder: Path, forward
 def test_what_people_read(capsys, folder: Path) -> None:
     plant(folder, WRONG_FORWARD)
     status = program.main(
-        ["diff", str(folder / "net.yaml"), "--plugin-dir", str(folder / "plugins"), "--out", str(folder / "small.yaml")], standalone_mode=False
+        [
+            "diff",
+            str(folder / "net.yaml"),
+            "--plugin-dir",
+            str(folder / "plugins"),
+            "--out",
+            str(folder / "small.yaml"),
+        ],
+        standalone_mode=False,
     )
     out = capsys.readouterr().out
     assert status == 1
     assert out.startswith("the result of `doubled_1` (doubled) differs at [")
-    assert f"flownet diff {folder / 'small.yaml'} --inputs {folder / 'small.npz'} --a cpu --b opencl --plugin-dir" in out
+    assert (
+        f"flownet diff {folder / 'small.yaml'} --inputs {folder / 'small.npz'} --a cpu --b opencl --plugin-dir" in out
+    )
 
 
 def test_a_device_that_is_not_there(capsys, tmp_path: Path) -> None:

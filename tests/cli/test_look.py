@@ -27,7 +27,7 @@ def broken(tmp_path: Path) -> Path:
     return tmp_path / "broken.yaml"
 
 
-# -- check -----------------------------------------------------------------------------------------------------------------
+# -- check -------------------------------------------------------------------------------------------------------------
 
 
 def test_check_says_all_that_is_wrong_with_line_and_caret(run, broken: Path) -> None:
@@ -63,7 +63,9 @@ def test_check_names_a_file_that_is_not_there(run) -> None:
     assert document(result)["diagnostics"][0]["file"] == "nowhere.yaml"
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\x02\xff\xfe binary", b"", b"[" * 20000, b"a: &x [*x, *x]\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"\x00\x01\x02\xff\xfe binary", b"", b"[" * 20000, b"a: &x [*x, *x]\n", b"\xff\xfe"]
+)
 def test_files_that_are_no_graphs_are_mistakes_and_no_crashes(run, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.yaml").write_bytes(content)
     result = run("check", tmp_path / "bad.yaml")
@@ -79,7 +81,7 @@ def test_overrides_are_checked_too(run, graph: Path) -> None:
     assert "did you mean `epochs`?" in result.stderr
 
 
-# -- expand, schema, plugins -----------------------------------------------------------------------------------------------
+# -- expand, schema, plugins -------------------------------------------------------------------------------------------
 
 
 def test_expand_prints_a_graph_that_expands_to_itself(run, graph: Path, tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_plugins_lists_what_is_built_in(run) -> None:
     assert "flownet" in run("plugins").stdout
 
 
-# -- describe --------------------------------------------------------------------------------------------------------------
+# -- describe ----------------------------------------------------------------------------------------------------------
 
 
 def test_describe_counts_lenet_s_parameters_and_multiply_adds(run) -> None:
@@ -141,13 +143,21 @@ def test_describe_at_a_batch_multiplies_work_and_not_parameters(run) -> None:
 
 def test_describe_is_a_table_with_totals(run, graph: Path) -> None:
     text = run("describe", graph).stdout
-    assert [line.split()[0] for line in text.splitlines()[2:8]] == ["dense_1", "tanh_1", "dropout_1", "logits", "probabilities", "total"]
+    assert [line.split()[0] for line in text.splitlines()[2:8]] == [
+        "dense_1",
+        "tanh_1",
+        "dropout_1",
+        "logits",
+        "probabilities",
+        "total",
+    ]
     assert "131 (524 B): 131 trainable, 0 frozen" in text  # 4·16+16 + 16·3+3
 
 
 def test_describe_shares_and_freezes_count_once_and_apart(run, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(
-        "inputs: {x: 'float32[N, 3]'}\nnodes:\n  - dense: {units: 3, name: a, freeze: true}\n  - dense: {units: 3, share: a}\n  - dense: {units: 2}\n"
+        "inputs: {x: 'float32[N, 3]'}\nnodes:\n"
+        "  - dense: {units: 3, name: a, freeze: true}\n  - dense: {units: 3, share: a}\n  - dense: {units: 2}\n"
     )
     found = document(run("describe", tmp_path / "g.yaml", "--json"))
     assert (found["parameters"], found["trainable"]) == (12 + 8, 8)
@@ -158,19 +168,22 @@ def test_describe_asks_for_sizes_that_are_open(run, tmp_path: Path) -> None:
     result = run("describe", tmp_path / "g.yaml")
     assert result.exit_code == 1
     assert "`--size T=224`" in result.stderr
-    assert document(run("describe", tmp_path / "g.yaml", "--size", "T=5", "--json"))["inference_bytes"] == 128  # 80, rounded up to lines
+    assert (
+        document(run("describe", tmp_path / "g.yaml", "--size", "T=5", "--json"))["inference_bytes"] == 128
+    )  # 80, rounded up to lines
 
 
 def test_describe_sums_up_blocks(run, tmp_path: Path) -> None:
     (tmp_path / "g.yaml").write_text(
-        "inputs: {x: 'float32[N, 4]'}\nblocks:\n  pair:\n    inputs: [x]\n    nodes:\n      - dense: {in: x, units: 4}\n      - relu\n"
+        "inputs: {x: 'float32[N, 4]'}\nblocks:\n"
+        "  pair:\n    inputs: [x]\n    nodes:\n      - dense: {in: x, units: 4}\n      - relu\n"
         "nodes:\n  - pair: {repeat: 3}\n  - dense: {units: 2}\n"
     )
     text = run("describe", tmp_path / "g.yaml", "--depth", 1).stdout
     assert "pair_1   6 nodes" in text
 
 
-# -- draw ------------------------------------------------------------------------------------------------------------------
+# -- draw --------------------------------------------------------------------------------------------------------------
 
 
 def test_draw_as_text_shows_every_node_and_its_type(run, graph: Path) -> None:

@@ -66,7 +66,12 @@ def test_list_knows_ops_of_plugins(capsys, folder: Path) -> None:
     status, out, _ = run(capsys, "op", "list", "--plugin-dir", folder, "--json")
     ops = {op["name"]: op for op in json.loads(out)["ops"]}
     assert status == 0
-    assert ops["cubed"] == {"name": "cubed", "category": "activation", "plugin": "cubed", "summary": "The cube: y = x³."}
+    assert ops["cubed"] == {
+        "name": "cubed",
+        "category": "activation",
+        "plugin": "cubed",
+        "summary": "The cube: y = x³.",
+    }
     assert ops["softmax"]["plugin"] == "flownet"
 
 
@@ -82,7 +87,16 @@ def test_list_can_be_narrowed(capsys, folder: Path) -> None:
 def test_show(capsys, folder: Path) -> None:
     status, out, _ = run(capsys, "op", "show", "cubed", "--plugin-dir", folder)
     assert status == 0
-    for text in ("The cube: y = x³.", "dx = 3 * scale * x * x * dy", "scale", "1.0", "elementwise", "fused", "by hand", "-8"):
+    for text in (
+        "The cube: y = x³.",
+        "dx = 3 * scale * x * x * dy",
+        "scale",
+        "1.0",
+        "elementwise",
+        "fused",
+        "by hand",
+        "-8",
+    ):
         assert text in out
 
 
@@ -135,7 +149,9 @@ def test_test_shows_a_failure_with_the_smallest_input(capsys, faulty: Path) -> N
 
 
 def test_several_ops_and_devices(capsys, folder: Path) -> None:
-    _, out, _ = run(capsys, "op", "test", "cubed", "tanh", "--plugin-dir", folder, "--device", "cpu", "--device", "cpu", "--json")
+    _, out, _ = run(
+        capsys, "op", "test", "cubed", "tanh", "--plugin-dir", folder, "--device", "cpu", "--device", "cpu", "--json"
+    )
     assert [(report["op"], report["device"]) for report in json.loads(out)["reports"]] == [
         ("cubed", "cpu"), ("cubed", "cpu"), ("tanh", "cpu"), ("tanh", "cpu"),
     ]  # fmt: skip
@@ -145,7 +161,9 @@ def test_new_and_then_test(capsys, tmp_path: Path) -> None:
     status, out, _ = run(capsys, "op", "new", "row_scale", "--out", tmp_path)
     assert status == 0
     assert "pip install -e" in out
-    status, out, _ = run(capsys, "op", "test", "row_scale", "--plugin-dir", tmp_path / "flownet-row-scale", "--device", "cpu")
+    status, out, _ = run(
+        capsys, "op", "test", "row_scale", "--plugin-dir", tmp_path / "flownet-row-scale", "--device", "cpu"
+    )
     assert status == 0, out
 
 

@@ -23,7 +23,9 @@ COMMANDS = [str(command.name) for command in builtin_commands()]
 
 
 def flownet_process(*arguments: str, **settings) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "flownet", *arguments], capture_output=True, text=True, timeout=120, **settings)
+    return subprocess.run(
+        [sys.executable, "-m", "flownet", *arguments], capture_output=True, text=True, timeout=120, **settings
+    )
 
 
 def test_help_lists_every_command_with_a_line(run) -> None:
@@ -114,7 +116,9 @@ def broken_command(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError("our mistake")
 
     real = Program.get_command
-    monkeypatch.setattr(Program, "get_command", lambda self, ctx, name: broken if name == "broken" else real(self, ctx, name))
+    monkeypatch.setattr(
+        Program, "get_command", lambda self, ctx, name: broken if name == "broken" else real(self, ctx, name)
+    )
 
 
 def test_our_own_mistakes_say_so_and_where_to_report_them(run, broken_command) -> None:
@@ -177,7 +181,8 @@ def test_help_imports_neither_pictures_nor_devices_nor_data() -> None:
     code = (
         "import sys\nfrom flownet.cli.program import flownet\n"
         "try:\n    flownet.main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([m for m in ('matplotlib', 'pyopencl', 'PIL', 'networkx', 'ruamel', 'rich', 'flownet.ops') if m in sys.modules], file=sys.stderr)"
+        "slow = ('matplotlib', 'pyopencl', 'PIL', 'networkx', 'ruamel', 'rich', 'flownet.ops')\n"
+        "print([module for module in slow if module in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() in ("[]", "['networkx']"), done.stderr

@@ -99,7 +99,9 @@ def test_a_picture_of_another_size_needs_resize(call, tmp_path: Path) -> None:
 
 def test_one_example_becomes_a_batch_of_one(call, images: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X[0])
-    np.testing.assert_allclose(document(call("-i", "x.npy", "--json"))["outputs"]["y"], expected(images, X[:1]), rtol=1e-6)
+    np.testing.assert_allclose(
+        document(call("-i", "x.npy", "--json"))["outputs"]["y"], expected(images, X[:1]), rtol=1e-6
+    )
 
 
 def test_batches_are_put_together_again(call, images: Path, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from tests.cli.conftest import document
 
 def weights_hash(path: Path) -> str:
     tensors = read_tensors(path).tensors
-    return hashlib.sha256(b"".join(name.encode() + array.tobytes() for name, array in sorted(tensors.items()))).hexdigest()
+    return hashlib.sha256(
+        b"".join(name.encode() + array.tobytes() for name, array in sorted(tensors.items()))
+    ).hexdigest()
 
 
 def test_train_says_device_data_epochs_figures_and_files(run, graph: Path, tmp_path: Path) -> None:
@@ -28,7 +30,14 @@ def test_train_says_device_data_epochs_figures_and_files(run, graph: Path, tmp_p
     text = result.stdout
     assert "device: NumPy" in text
     assert "96 examples, 30 test, 24 validation" in text
-    for line in ("epoch 1/3  loss", "epoch 3/3  loss", "validation", "test ", "weights.safetensors", "learning_curve.png"):
+    for line in (
+        "epoch 1/3  loss",
+        "epoch 3/3  loss",
+        "validation",
+        "test ",
+        "weights.safetensors",
+        "learning_curve.png",
+    ):
         assert line in text
     assert (tmp_path / "runs" / "small" / "weights.safetensors").is_file()
 
@@ -121,7 +130,21 @@ def test_eval_gives_the_figures_that_training_gave(run, graph: Path) -> None:
     trained = document(run("train", graph, "--device", "cpu", "--json"))
     found = document(run("eval", graph, "--weights", trained["weights"], "--device", "cpu", "--json"))
     assert found["metrics"] == {"test": trained["metrics"]["test"]}
-    both = document(run("eval", graph, "--weights", trained["weights"], "--device", "cpu", "--json", "--split", "test", "--split", "validation"))
+    both = document(
+        run(
+            "eval",
+            graph,
+            "--weights",
+            trained["weights"],
+            "--device",
+            "cpu",
+            "--json",
+            "--split",
+            "test",
+            "--split",
+            "validation",
+        )
+    )
     assert both["metrics"] == trained["metrics"]
     assert "accuracy" in run("eval", graph, "--weights", trained["weights"], "--device", "cpu").stdout
 
@@ -138,7 +161,7 @@ def test_report_is_a_page_in_itself(run, graph: Path, tmp_path: Path) -> None:
     result = run("report", trained["run"])
     assert result.exit_code == 0, result.stderr
     page = Path(trained["run"], "report.html").read_text()
-    assert "src=\"data:image/png;base64,iVBOR" in page
+    assert 'src="data:image/png;base64,iVBOR' in page
     assert "<svg " in page
     assert "http://www.w3.org/2000/svg" in page
     assert page.count("http") == page.count("http://www.w3.org")  # nothing is fetched from elsewhere
@@ -154,12 +177,19 @@ def test_report_of_what_is_no_run(run, tmp_path: Path) -> None:
     assert "is no run's folder" in result.stderr
 
 
-# -- real processes --------------------------------------------------------------------------------------------------------
+# -- real processes ----------------------------------------------------------------------------------------------------
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "flownet", "train", *arguments, "--device", "cpu"]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
 
 
 def wait_for(log: Path, steps: int, process: subprocess.Popen) -> None:
@@ -187,7 +217,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_going_on_ends_the_same(graph: Path, 
     out, errors = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, errors
     assert "resumed at epoch" in out
-    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(tmp_path / "whole" / "weights.safetensors")
+    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(
+        tmp_path / "whole" / "weights.safetensors"
+    )
 
 
 def test_resume_alone_takes_the_latest_run_of_the_graph(run, graph: Path) -> None:
@@ -209,7 +241,12 @@ def test_output_to_a_file_has_no_bar_and_no_colour(graph: Path, tmp_path: Path) 
 def test_a_terminal_gets_a_bar_with_speed_and_time_left(graph: Path, tmp_path: Path) -> None:
     controller, terminal = os.openpty()
     command = [sys.executable, "-m", "flownet", "train", *LONG, "--device", "cpu"]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {
+        **os.environ,
+        "TERM": "xterm-256color",
+        "COLUMNS": "120",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal, env=environment)
     os.close(terminal)
     seen = b""

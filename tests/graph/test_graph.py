@@ -56,8 +56,13 @@ def test_a_copy_is_independent(graph: Graph) -> None:
 def test_consumers_name_each_node_once(graph: Graph) -> None:
     users = {name: [node.name for node in nodes] for name, nodes in graph.consumers().items()}
     assert users == {
-        "x": ["dense"], "dense.weight": ["dense"], "dense.bias": ["dense"], "dense": ["relu", "sum"], "relu": ["sum"], "sum": [],
-    }  # fmt: skip
+        "x": ["dense"],
+        "dense.weight": ["dense"],
+        "dense.bias": ["dense"],
+        "dense": ["relu", "sum"],
+        "relu": ["sum"],
+        "sum": [],
+    }
 
 
 def test_ancestors_are_what_a_value_depends_on(graph: Graph) -> None:
@@ -87,7 +92,9 @@ def test_the_text_of_a_graph(graph: Graph) -> None:
     lines = str(graph).splitlines()
     assert lines[0] == "input x: float32[N, 4]"
     assert lines[1] == "parameter dense.weight: float32[3, 4]"
-    assert lines[3].startswith("dense: float32[N, 3] = dense[units=3, bias=True](x=x, weight=dense.weight, bias=dense.bias)")
+    assert lines[3].startswith(
+        "dense: float32[N, 3] = dense[units=3, bias=True](x=x, weight=dense.weight, bias=dense.bias)"
+    )
     assert lines[-1] == "outputs sum"
 
 

@@ -1,4 +1,4 @@
-"""Gradients: the chain rule against central differences in float64 and against calculus; structure: only what is needed."""
+"""Gradients against central differences in float64 and against calculus; structure: only what is needed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_a_network_with_a_skip_connection_against_central_differences() -> None:
     g.add(Sum(), g.add(Dense(units=2), joined), name="loss")
     inputs = {"x": np.random.default_rng(0).normal(size=(3, 4))}
     # float64: 1e-6 steps leave a truncation error of 1e-12 and a rounding error of 1e-10
-    np.testing.assert_allclose(gradients(g.graph, "loss", ["x"], **inputs)["x"], by_differences(g.graph, "loss", inputs, "x"), rtol=1e-6)
+    np.testing.assert_allclose(
+        gradients(g.graph, "loss", ["x"], **inputs)["x"], by_differences(g.graph, "loss", inputs, "x"), rtol=1e-6
+    )
 
 
 def test_a_value_that_is_used_three_times_gets_the_sum() -> None:

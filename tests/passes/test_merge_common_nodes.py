@@ -34,7 +34,11 @@ def test_chains_of_equal_nodes_become_one_chain() -> None:
 def test_attributes_and_inputs_tell_nodes_apart() -> None:
     g = Builder(Graph())
     x, z = g.input("x", FLOAT), g.input("z", FLOAT)
-    for name, op, value in (("a", LeakyRelu(slope=0.1), x), ("b", LeakyRelu(slope=0.2), x), ("c", LeakyRelu(slope=0.1), z)):
+    for name, op, value in (
+        ("a", LeakyRelu(slope=0.1), x),
+        ("b", LeakyRelu(slope=0.2), x),
+        ("c", LeakyRelu(slope=0.1), z),
+    ):
         g.graph.output(g.add(op, value, name=name).name)
     assert len(merged(g.graph).nodes) == 3
 

@@ -20,8 +20,15 @@ STEPS, BATCH = 100, 16
 
 MLP = {
     "inputs": {"image": "float32[N, 1, 12, 12]"},
-    "nodes": ["flatten", {"dense": {"units": 64}}, "relu", {"dense": {"units": 32}}, "relu", {"dense": {"units": 10, "name": "logits"}}],
-}  # fmt: skip
+    "nodes": [
+        "flatten",
+        {"dense": {"units": 64}},
+        "relu",
+        {"dense": {"units": 32}},
+        "relu",
+        {"dense": {"units": 10, "name": "logits"}},
+    ],
+}
 
 LENET = {
     "inputs": {"image": "float32[N, 1, 28, 28]"},
@@ -57,7 +64,9 @@ OPTIMIZERS: dict[str, tuple[dict[str, Any], Any]] = {
 def torch_module(name: str) -> Any:
     nn = torch.nn
     if name == "mlp":
-        return nn.Sequential(nn.Flatten(), nn.Linear(144, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(144, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)
+        )
     return nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2),
         nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),

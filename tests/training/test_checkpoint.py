@@ -52,7 +52,9 @@ def test_the_same_tensors_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00" * 7, b"hello, this is no weights file", (10**9).to_bytes(8, "little") + b"{}"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00" * 7, b"hello, this is no weights file", (10**9).to_bytes(8, "little") + b"{}"]
+)
 def test_a_file_that_is_no_safetensors_file_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "w").write_bytes(data)
     with pytest.raises(FlownetError, match="w` is no whole safetensors file") as error:

@@ -14,7 +14,14 @@ from flownet.training.curve import draw_curve
 
 def record(kind: str, step: int, loss: float | None, validation: bool = False, **metrics: float) -> dict[str, Any]:
     held_out = {"loss": 2 * (loss or 0), "metrics": metrics} if validation else None
-    return {"kind": kind, "epoch": (step - 1) // 10, "step": step, "loss": loss, "metrics": metrics, "validation": held_out}
+    return {
+        "kind": kind,
+        "epoch": (step - 1) // 10,
+        "step": step,
+        "loss": loss,
+        "metrics": metrics,
+        "validation": held_out,
+    }
 
 
 def log(epochs: int, validation: bool = False, **metrics: float) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ OPTIMIZERS = {
 
 def weights_hash(path: Path) -> str:
     tensors = read_tensors(path).tensors
-    return hashlib.sha256(b"".join(name.encode() + array.tobytes() for name, array in sorted(tensors.items()))).hexdigest()
+    return hashlib.sha256(
+        b"".join(name.encode() + array.tobytes() for name, array in sorted(tensors.items()))
+    ).hexdigest()
 
 
 def log_of(folder: Path) -> list[dict]:
@@ -47,7 +49,9 @@ def test_stopped_at_any_step_and_resumed(tmp_path: Path, optimizer: str, stop_at
     flownet.train(network(**settings), folder=tmp_path / "cut", callback=lambda progress: progress.step < stop_at)
     resumed = flownet.train(network(**settings), folder=tmp_path / "cut", resume=True)
     assert resumed.stopped == ""
-    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(tmp_path / "whole" / "weights.safetensors")
+    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(
+        tmp_path / "whole" / "weights.safetensors"
+    )
     assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
 
 
@@ -56,11 +60,15 @@ def test_stopped_again_and_again(tmp_path: Path) -> None:
     flownet.train(network(), folder=tmp_path / "cut", callback=lambda progress: False)
     for _ in range(50):
         count = iter(range(4))
-        result = flownet.train(network(), folder=tmp_path / "cut", resume=True, callback=lambda progress, c=count: next(c) < 3)
+        result = flownet.train(
+            network(), folder=tmp_path / "cut", resume=True, callback=lambda progress, c=count: next(c) < 3
+        )
         if not result.stopped:
             break
     assert not result.stopped
-    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(tmp_path / "whole" / "weights.safetensors")
+    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(
+        tmp_path / "whole" / "weights.safetensors"
+    )
     assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
 
 
@@ -81,7 +89,7 @@ def test_a_run_that_is_done_is_resumed_to_the_same_result(tmp_path: Path) -> Non
     assert again.metrics == first.metrics
 
 
-# -- real processes, real signals ------------------------------------------------------------------------------------------
+# -- real processes, real signals --------------------------------------------------------------------------------------
 
 _TRAIN = """
 import sys, time
@@ -102,7 +110,11 @@ def wait_for_steps(folder: Path, process: subprocess.Popen, steps: int) -> None:
     log = folder / "log.jsonl"
     ends = time.monotonic() + 60
     while time.monotonic() < ends and process.poll() is None:
-        if log.exists() and log.read_text().count('"kind": "step"') >= steps and (folder / "checkpoint.safetensors").exists():
+        if (
+            log.exists()
+            and log.read_text().count('"kind": "step"') >= steps
+            and (folder / "checkpoint.safetensors").exists()
+        ):
             return
         time.sleep(0.002)
 
@@ -142,7 +154,9 @@ def test_asked_to_stop_it_saves_and_ends_well(tmp_path: Path, number: signal.Sig
     position = read_tensors(tmp_path / "cut" / "checkpoint.safetensors").metadata["position"]
     assert 6 <= position["step"] < 48
     flownet.train(network(epochs=4), folder=tmp_path / "cut", resume=True)
-    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(tmp_path / "whole" / "weights.safetensors")
+    assert weights_hash(tmp_path / "cut" / "weights.safetensors") == weights_hash(
+        tmp_path / "whole" / "weights.safetensors"
+    )
 
 
 def test_float64_resumes_too(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_graph_without_training_or_without_data_says_so(tmp_path: Path) -> Non
     assert error.value.diagnostics[0].code == "no-data"
 
 
-# -- disks -----------------------------------------------------------------------------------------------------------------
+# -- disks -------------------------------------------------------------------------------------------------------------
 
 _FULL = """
 import resource, signal, sys

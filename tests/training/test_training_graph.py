@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import flownet
-from flownet.executor import Session
 from flownet.devices.cpu.device import CPU
 from flownet.errors import FlownetError
+from flownet.executor import Session
 from flownet.training.training_graph import LEARNING_RATE, STEP, evaluation_graph, training_graph
 
 
@@ -144,7 +144,10 @@ def test_a_frozen_node_keeps_its_parameters_and_has_no_optimiser_state() -> None
                 {"dense": {"in": "x", "units": 4, "name": "below", "freeze": True}},
                 {"dense": {"units": 1, "name": "line"}},
             ],
-            "train": {"loss": {"squared_error": {"in": ["line", "y"]}}, "optimizer": {"sgd": {"learning_rate": 0.1, "momentum": 0.9}}},
+            "train": {
+                "loss": {"squared_error": {"in": ["line", "y"]}},
+                "optimizer": {"sgd": {"learning_rate": 0.1, "momentum": 0.9}},
+            },
         },
         device="cpu",
         dtype="float64",
@@ -154,7 +157,9 @@ def test_a_frozen_node_keeps_its_parameters_and_has_no_optimiser_state() -> None
     np.testing.assert_array_equal(after["below.weight"], before["below.weight"])
     assert not np.array_equal(after["line.weight"], before["line.weight"])
     assert not any("below" in name for name in after if name.startswith("optimizer/"))
-    computed = [node.name for node in training_graph(network.document.train).nodes.values() if node.name.startswith("below'")]
+    computed = [
+        node.name for node in training_graph(network.document.train).nodes.values() if node.name.startswith("below'")
+    ]
     assert computed == []
 
 
@@ -176,7 +181,10 @@ def test_shared_parameters_get_the_sum_of_both_gradients() -> None:
         second: dict[str, Any] = {"in": "first", "units": 3, "name": "second"}
         return {
             "inputs": {"x": "float32[N, 3]", "y": "float32[N, 3]"},
-            "nodes": [{"dense": {"in": "x", "units": 3, "name": "first"}}, {"dense": second | ({"share": "first"} if shared else {})}],
+            "nodes": [
+                {"dense": {"in": "x", "units": 3, "name": "first"}},
+                {"dense": second | ({"share": "first"} if shared else {})},
+            ],
             "train": {"loss": {"squared_error": {"in": ["second", "y"]}}, "optimizer": {"sgd": {"learning_rate": 0.1}}},
         }
 
@@ -208,7 +216,9 @@ def test_the_evaluation_graph_updates_nothing() -> None:
 
 
 def test_two_losses_are_added_with_their_weights() -> None:
-    network = regression(loss=[{"squared_error": {"in": ["line", "y"]}}, {"squared_error": {"in": ["line", "y"], "weight": 0.5}}])
+    network = regression(
+        loss=[{"squared_error": {"in": ["line", "y"]}}, {"squared_error": {"in": ["line", "y"], "weight": 0.5}}]
+    )
     assert steps(network, 1)[0][0] == pytest.approx(1.5 * steps(regression(), 1)[0][0], rel=1e-12)
 
 

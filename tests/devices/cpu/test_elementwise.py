@@ -55,7 +55,9 @@ def test_an_update_in_place_reads_every_operand_before_it_writes() -> None:
     m_new, v_new = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
     expected = p - 0.01 * m_new / (np.sqrt(v_new) + 1e-8), m_new, v_new
     operands = {"p": p, "g": g, "m": m, "v": v}
-    compile_elementwise({name: parse(text) for name, text in texts.items()}, operands, {"m": m, "v": v, "p": p}, Scratch())()
+    compile_elementwise(
+        {name: parse(text) for name, text in texts.items()}, operands, {"m": m, "v": v, "p": p}, Scratch()
+    )()
     for got, wanted in zip((p, m, v), expected, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
@@ -84,7 +86,9 @@ def test_any_two_expressions_written_over_their_operands(first: str, second: str
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 11)).astype(np.float32)
     before = {"x": x.copy(), "y": y.copy()}
-    expected = [np.broadcast_to(np.asarray(evaluate(parse(text), before), np.float32), x.shape) for text in (first, second)]
+    expected = [
+        np.broadcast_to(np.asarray(evaluate(parse(text), before), np.float32), x.shape) for text in (first, second)
+    ]
     outputs = {"a": x, "b": y}
     compile_elementwise({"a": parse(first), "b": parse(second)}, {"x": x, "y": y}, outputs, Scratch())()
     np.testing.assert_array_equal(x, expected[0])
