@@ -20,6 +20,7 @@ from flownet.kernels.convolution import Convolution2D, ConvolutionInputGradient,
 from flownet.kernels.copy import Copy, Join
 from flownet.kernels.fused import Fused
 from flownet.kernels.gather import Gather, ScatterAdd
+from flownet.kernels.in_range import InRange
 from flownet.kernels.layout import Block, Unblock
 from flownet.kernels.matmul import MatMul
 from flownet.kernels.pool import Pool, PoolGradient, Unpool
@@ -36,6 +37,7 @@ __all__ = [
     "Copy",
     "Fused",
     "Gather",
+    "InRange",
     "Join",
     "MatMul",
     "Pool",

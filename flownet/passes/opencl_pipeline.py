@@ -7,7 +7,6 @@ from typing import Any
 
 from flownet.passes.absorb_broadcasts import absorb_broadcasts
 from flownet.passes.assign_layouts import assign_layouts
-from flownet.passes.fold_batch_norm import fold_batch_norm
 from flownet.passes.fuse_elementwise import fuse_elementwise
 from flownet.passes.fuse_epilogues import fuse_epilogues
 from flownet.passes.fuse_reductions import fuse_reductions
@@ -26,7 +25,6 @@ def opencl_pipeline(fallback: str = "warn", kernels: Mapping[str, Any] | None = 
     kernels = dict(default_registry().items("kernel")) if kernels is None else kernels
     return (
         *PIPELINE,
-        Pass("fold_batch_norm", lambda graph, target: fold_batch_norm(graph)),  # before lowering: it looks for two ops
         Pass("lower", lambda graph, target: lower(graph, kernels, fallback), needed=True),
         Pass("absorb_broadcasts", lambda graph, target: absorb_broadcasts(graph)),  # before layouts: fewer shapes to lay out
         Pass("merge_common_nodes_again", lambda graph, target: merge_common_nodes(graph)),  # lowerings repeat themselves

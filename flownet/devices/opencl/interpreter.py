@@ -54,6 +54,12 @@ class Interpreter:
         texts: list[str] = []
         cases: list[str] = []
         preambles: dict[str, None] = {}
+        for launch in (launch for stage in stages for launch in stage.launches):
+            if launch.kernel is not None and (key := _key(launch.kernel)) not in functions:
+                functions[key] = len(functions)
+                preambles.update(dict.fromkeys(launch.kernel.preamble))
+                texts.append(_function(launch.kernel, functions[key]))
+                cases.append(_case(launch.kernel, functions[key]))
         stage_rows, entry_rows, pointer_rows = [], [], []
         for stage in stages:
             first, total = len(entry_rows), 0
@@ -61,16 +67,10 @@ class Interpreter:
             launches = [] if stage.on_host else sorted(stage.launches, key=lambda launch: -_weight(launch.kernel))
             for launch in launches:
                 kernel: Kernel = launch.kernel  # type: ignore[assignment]
-                key = (kernel.body, kernel.arguments if not isinstance(kernel, FlatKernel) else _unsized(kernel), kernel.attributes)
-                if key not in functions:
-                    functions[key] = len(functions)
-                    preambles.update(dict.fromkeys(kernel.preamble))
-                    texts.append(_function(kernel, functions[key]))
-                    cases.append(_case(kernel, functions[key]))
                 count = product(kernel.grid)
                 x, y, _ = kernel.grid
                 numbers = (0, 0, kernel.piece, kernel.count) if isinstance(kernel, FlatKernel) else (x, y, 0, 0)
-                entry_rows.append((total + count, total, functions[key], *numbers, len(pointer_rows)))
+                entry_rows.append((total + count, total, functions[_key(kernel)], *numbers, len(pointer_rows)))
                 total += count
                 pointer_rows += [places[launch.buffers[a.name]] for a in kernel.arguments]
             stage_rows.append((first, len(launches), total))
@@ -81,6 +81,11 @@ class Interpreter:
             np.array(entry_rows or [(0,) * _ENTRY], np.int32),
             np.array(pointer_rows or [(0, 0)], np.int32),
         )
+
+
+def _key(kernel: Kernel) -> tuple:
+    """What tells one function from another."""
+    return kernel.body, _unsized(kernel) if isinstance(kernel, FlatKernel) else kernel.arguments, kernel.attributes
 
 
 def _weight(kernel: Kernel | None) -> float:
@@ -158,7 +163,3 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
         ]
     )
 
-
-def functions_of(launches: Sequence[Launch]) -> int:
-    """How many different functions the launches need."""
-    return len({(launch.kernel.body, launch.kernel.attributes) for launch in launches if launch.kernel})

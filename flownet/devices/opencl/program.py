@@ -18,7 +18,7 @@ from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
 from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
 from flownet.devices.opencl.schedule import Schedule, Stage, schedule
 from flownet.graph import Graph, Kind, Node
-from flownet.kernels import Fused
+from flownet.kernels import Fused, InRange
 from flownet.op.contract import wanted
 from flownet.passes.order_nodes import order_nodes
 from flownet.types import TensorType
@@ -54,6 +54,10 @@ class OpenCLProgram(Program):
         self._events: list[Any] = [None, None]
         self._current = 0
         self._stale: set[str] = set()
+        self._checks: dict[str, list[Callable]] = {}
+        for node in self.order:
+            if isinstance(node.op, InRange) and graph.values[node.inputs["x"]].kind is Kind.INPUT:
+                self._checks.setdefault(node.inputs["x"], []).append(node.op.check_fed)
         self._version = -1
         if self.target.kind == "gpu":
             self._segments = self._separate_launches()
@@ -252,8 +256,12 @@ class OpenCLProgram(Program):
             if event is not None:
                 event.wait()
             self._stale = set(self._input_at)
-        self._fed[self._current][name][...] = array
+        target = self._fed[self._current][name]
+        target[...] = array
         self._stale.discard(name)
+        if (checks := self._checks.get(name)) is not None:
+            for check in checks:
+                check(target)
         if not self.runtime.shares_memory:
             at, type_ = self._input_at[name]
             self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]
@@ -325,6 +333,41 @@ class OpenCLProgram(Program):
         region, offset, type_ = self._view(value)
         region.to_host(offset, int(type_.nbytes))  # type: ignore[arg-type]
         return type_.dtype.is_float and not np.isfinite(region.view(offset, type_)).all()
+
+    def profile(self, repeats: int = 10) -> list[float]:
+        """Least seconds of each step alone, in the order of `steps`: every launch runs by itself, between two waits."""
+        import time
+
+        if self.target.kind == "gpu":
+            runs: list[Callable[[], Any]] = [partial(self._run_alone, launch) for launch in self.launches]
+        else:
+            alone = [Stage([launch]) for launch in self.launches]
+            regions = self._regions(self._current)
+            table = Interpreter.of(alone, self.places, len(regions), self.workers)
+            assert table.source == self.interpreter.source, "another order of launches gave another program"
+            buffers = [self.runtime.buffer_of(t) for t in (table.stages, table.entries, table.pointers)]
+            counters = self.runtime.buffer_of(np.zeros(counter_ints(len(alone)), np.int32))
+            runs = []
+            for i, launch in enumerate(self.launches):
+                if launch.kernel is None:
+                    runs.append(partial(self._on_host, launch.node, self._current))
+                    continue
+                kernel = self.runtime.cl.Kernel(self._program, "run")
+                kernel.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (i, i + 1, len(alone))))
+                runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.runtime.queue, kernel, (self.workers,), (1,)))
+            empty = self.runtime.cl.Kernel(self._program, "run")
+            empty.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (0, 0, len(alone))))
+            runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.runtime.queue, empty, (self.workers,), (1,)))
+        best = [float("inf")] * len(runs)
+        for _ in range(repeats):
+            for i, run in enumerate(runs):
+                start = time.perf_counter()
+                run()
+                self.runtime.busy = True
+                self.runtime.finish()
+                best[i] = min(best[i], time.perf_counter() - start)
+        overhead = best.pop() if len(best) > len(self.launches) else 0.0
+        return [max(seconds - overhead, 1e-7) for seconds in best]
 
     # -- what people see ---------------------------------------------------------------------------------------------------
 

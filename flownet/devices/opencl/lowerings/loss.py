@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from flownet.devices.opencl.lowerings.build import elementwise, ints, reduce, view
-from flownet.passes.lower import Fallback
+from flownet.kernels import InRange
 
 __all__ = ["LOWERINGS", "class_numbers", "with_class_axis"]
 
@@ -17,67 +17,126 @@ def class_numbers(g, classes, rank):
     return g.constant(np.arange(classes, dtype=np.float32).reshape((classes,) + (1,) * (rank - 2)))
 
 
-def with_class_axis(g, target):
+def with_class_axis(g, x):
     """[n, …] as [n, 1, …]."""
-    n, *rest = ints(target.type.shape)
-    return view(g, target, (n, 1, *rest))
+    n, *rest = ints(x.type.shape)
+    return view(g, x, (n, 1, *rest))
 
 
-def _parts(op, g, logits, target):
-    """(largest logit, sum of exponentials, class numbers, target, condition that an element counts, count)."""
-    if not target.type.dtype.is_integer or getattr(op, "class_weights", None) is not None or getattr(op, "label_smoothing", 0):
-        raise Fallback("`cross_entropy` has kernels for whole numbers as targets, without weights")
-    largest = reduce(g, "max", "x", (1,), True, x=logits)
-    total = reduce(g, "sum", "exp(x - m)", (1,), True, x=logits, m=largest)
-    numbers = class_numbers(g, int(logits.type.shape[1]), logits.type.rank)
-    t = with_class_axis(g, target)
-    count = None
-    if op.ignore_index is not None:
-        one = g.constant(np.ones((), np.float32))
-        count = reduce(g, "sum", f"where(t == {op.ignore_index}, 0, one)", tuple(range(t.type.rank)), t=t, one=one)
-    return largest, total, numbers, t, count
+class _Terms:
+    """What the loss and its gradients share: texts over operands, which merge into the same nodes wherever they recur.
+
+    q_c is the target distribution, with weights: `(1 − ε)·[c = t] + ε/C` or `(1 − ε)·t_c + ε/C`, times the class's weight, 0 for
+    ignored elements.
+    """
+
+    def __init__(self, op, g, logits, target) -> None:
+        self.op, self.g, self.logits = op, g, logits
+        classes = int(logits.type.shape[1])
+        self.soft = target.type.dtype.is_float
+        largest = reduce(g, "max", "x", (1,), True, x=logits)
+        total = reduce(g, "sum", "exp(x - m)", (1,), True, x=logits, m=largest)
+        if not self.soft:
+            target = with_class_axis(g, g.add(InRange(classes, op), target))
+        self.operands = {"x": logits, "m": largest, "s": total, "t": target}
+        smoothing = op.label_smoothing
+        part = "t" if self.soft else "(c == t)"
+        if not self.soft:
+            self.operands["c"] = class_numbers(g, classes, logits.type.rank)
+        self.q = f"({1 - smoothing!r} * {part} + {smoothing / classes!r})" if smoothing else part
+        if op.class_weights is not None:
+            weights = np.asarray(op.class_weights, np.float32).reshape((classes,) + (1,) * (logits.type.rank - 2))
+            self.operands["w"] = g.constant(weights)
+            self.q = f"(w * {self.q})"
+        self.ignored = None if op.ignore_index is None else f"t == {op.ignore_index}"
+        self.examples = prod(ints(logits.type.shape)) // classes
+
+    def counting(self, text: str) -> str:
+        return f"where({self.ignored}, 0, {text})" if self.ignored else text
+
+    def divisor(self):
+        """(text of the factor that makes a mean, operand) of what sums are divided by."""
+        if self.op.reduction != "mean":
+            return "1", {}
+        if self.soft or (self.op.class_weights is None and not self.ignored):
+            return repr(1 / self.examples), {}
+        weight = "where(c == t, w, 0)" if self.op.class_weights is not None else "where(c == t, 1, 0)"
+        wanted = {a: v for a, v in self.operands.items() if a in ("c", "t", "w")}
+        total = reduce(self.g, "sum", self.counting(weight), tuple(range(self.logits.type.rank)), **wanted)
+        return "(1 / where(n > 0, n, 1))", {"n": total}
+
+    def over(self, text: str) -> dict:
+        """The operands that a text may use."""
+        from flownet.expression import names, parse
+
+        return {a: v for a, v in self.operands.items() if a in names(parse(text))}
 
 
-def cross_entropy(op, g, logits, target, *rest):
-    if any(value is not None for value in rest):
-        raise Fallback("`cross_entropy` with weights has no kernels")
-    m, s, numbers, t, count = _parts(op, g, logits, target)
-    axes = tuple(range(logits.type.rank))
-    each = "where(c == t, m + log(s) - x, 0)"
-    if op.ignore_index is not None:
-        each = f"where(t == {op.ignore_index}, 0, {each})"
-    total = reduce(g, "sum", each, axes, c=numbers, t=t, m=m, s=s, x=logits)
-    if count is None:
-        return elementwise(g, f"x * {1 / prod(ints(target.type.shape))!r}", x=total)
-    return elementwise(g, "x / maximum(n, 1)", x=total, n=count)
+def cross_entropy(op, g, logits, target):
+    terms = _Terms(op, g, logits, target)
+    if terms.soft or op.class_weights is not None or op.label_smoothing:
+        each = terms.counting(f"{terms.q} * (m + log(s) - x)")
+    else:
+        each = terms.counting("where(c == t, m + log(s) - x, 0)")
+    if op.reduction == "none":
+        return reduce(g, "sum", each, (1,), **terms.over(each))
+    total = reduce(g, "sum", each, tuple(range(logits.type.rank)), **terms.over(each))
+    factor, divisor = terms.divisor()
+    return total if factor == "1" else elementwise(g, f"x * {factor}", x=total, **divisor)
 
 
-def cross_entropy_backward(gradient, g, logits, target, *rest):
-    *weights, dy = rest
-    if any(value is not None for value in weights):
-        raise Fallback("`cross_entropy` with weights has no kernels")
+def cross_entropy_backward(gradient, g, logits, target, dy):
     op = gradient.op
-    m, s, numbers, t, count = _parts(op, g, logits, target)
-    operands = {"x": logits, "m": m, "s": s, "c": numbers, "t": t, "dy": dy}
-    each = "(exp(x - m) / s - (c == t))"
-    if count is None:
-        return elementwise(g, f"{each} * (dy * {1 / prod(ints(target.type.shape))!r})", **operands)
-    return elementwise(g, f"where(t == {op.ignore_index}, 0, {each} * (dy / maximum(n, 1)))", n=count, **operands)
+    terms = _Terms(op, g, logits, target)
+    factor, divisor = terms.divisor()
+    if op.reduction == "none":
+        dy = with_class_axis(g, dy)
+    if terms.soft or op.class_weights is not None:
+        mass = "b"
+        divisor = {**divisor, "b": reduce(g, "sum", terms.q, (1,), True, **terms.over(terms.q))}
+    else:
+        mass = "1"
+    text = terms.counting(f"(exp(x - m) / s * {mass} - {terms.q}) * (dy * {factor})")
+    return elementwise(g, text, **terms.over(text), **divisor, dy=dy)
 
 
-def squared_error(op, g, x, target):
-    n = prod(ints(x.type.shape))
-    total = reduce(g, "sum", "(x - t) * (x - t)", tuple(range(x.type.rank)), x=x, t=target)
-    return elementwise(g, f"x * {0.5 / n!r}", x=total)
+def cross_entropy_backward_target(gradient, g, logits, target, dy):
+    op = gradient.op
+    terms = _Terms(op, g, logits, target)
+    factor, divisor = terms.divisor()
+    if op.reduction == "none":
+        dy = with_class_axis(g, dy)
+    weight = "w * " if op.class_weights is not None else ""
+    text = f"{weight}(m + log(s) - x) * {1 - op.label_smoothing!r} * (dy * {factor})"
+    return elementwise(g, text, **terms.over(text), **divisor, dy=dy)
 
 
-def squared_error_backward(gradient, g, x, target, dy):
-    return elementwise(g, f"(x - t) * (dy * {1 / prod(ints(x.type.shape))!r})", x=x, t=target, dy=dy)
+def _mean_factor(op, x):
+    return repr(1 / max(prod(ints(x.type.shape)), 1)) if op.reduction == "mean" else "1"
+
+
+def binary_cross_entropy(op, g, logits, target):
+    each = "maximum(z, 0) - z * t + log1p(exp(-abs(z)))"
+    if op.reduction == "none":
+        return elementwise(g, each, z=logits, t=target)
+    total = reduce(g, "sum", each, tuple(range(logits.type.rank)), z=logits, t=target)
+    return elementwise(g, f"x * {_mean_factor(op, logits)}", x=total)
+
+
+def binary_cross_entropy_backward(gradient, g, logits, target, dy):
+    probability = "where(z >= 0, 1, exp(-abs(z))) / (1 + exp(-abs(z)))"
+    return elementwise(g, f"({probability} - t) * (dy * {_mean_factor(gradient.op, logits)})", z=logits, t=target, dy=dy)
+
+
+def binary_cross_entropy_backward_target(gradient, g, logits, dy):
+    return elementwise(g, f"-z * (dy * {_mean_factor(gradient.op, logits)})", z=logits, dy=dy)
 
 
 LOWERINGS = {
     "cross_entropy": cross_entropy,
     "cross_entropy.backward": cross_entropy_backward,
-    "squared_error": squared_error,
-    "squared_error.backward": squared_error_backward,
+    "cross_entropy.backward_target": cross_entropy_backward_target,
+    "binary_cross_entropy": binary_cross_entropy,
+    "binary_cross_entropy.backward": binary_cross_entropy_backward,
+    "binary_cross_entropy.backward_target": binary_cross_entropy_backward_target,
 }

@@ -1,0 +1,44 @@
+"""Whole numbers that must lie in a range: checked when they are fed, since a kernel cannot complain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flownet.op import Op
+from flownet.types import TensorType
+
+__all__ = ["InRange"]
+
+
+@dataclass(frozen=True)
+class InRange(Op):
+    """`x` itself; nothing runs. `check` is the op whose rule it is: its `check_fed(x)` raises what the op itself would.
+
+    A device calls it for values that the host feeds. The quick test comes first: all of them in [0, below).
+    """
+
+    below: int
+    rule: Op
+
+    name = "in_range"
+    category = "kernel"
+    is_view = True
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        return x
+
+    def flops(self, x: TensorType) -> int:
+        return 0
+
+    def check_fed(self, x: np.ndarray) -> None:
+        """Raise FlownetError (`label-range`) for a number that is no class."""
+        from flownet.ops.loss.class_labels import counted_labels
+
+        if x.dtype.kind in "iu" and x.size and int(x.view(f"u{x.dtype.itemsize}").max()) < self.below:
+            return
+        counted_labels(self.rule.name, x, self.below, getattr(self.rule, "ignore_index", None))
