@@ -51,7 +51,12 @@ class OpPage:
         """The same as plain values."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         attributes = [
-            {"name": a.name, "type": a.type, "required": a.required, "default": _text(a.default) if not a.required else None}
+            {
+                "name": a.name,
+                "type": a.type,
+                "required": a.required,
+                "default": _text(a.default) if not a.required else None,
+            }
             for a in self.attributes
         ]
         samples = [{"op": op, "inputs": i, "outputs": o, "note": n} for op, i, o, n in self.samples]
@@ -63,6 +68,9 @@ def op_page(cls: type[Op], plugin: str, kernels: Any = None) -> OpPage:
     elementwise = issubclass(cls, ElementwiseOp)
     composite = hasattr(cls, "expand")
     expression: Any = getattr(cls, "expression", {}) if elementwise else {}
+    derivative: Any = getattr(cls, "derivative", {}) if elementwise else {}
+    if isinstance(expression, property):  # it depends on the attributes: there is no one text to show
+        expression = derivative = {}
     return OpPage(
         cls.name,
         cls.category,
@@ -73,7 +81,7 @@ def op_page(cls: type[Op], plugin: str, kernels: Any = None) -> OpPage:
         tuple(cls.outputs) if isinstance(cls.outputs, tuple) else (),
         tuple(_attributes(cls)),
         {"y": expression} if isinstance(expression, str) else dict(expression),
-        dict(getattr(cls, "derivative", {})) if elementwise else {},
+        {} if isinstance(derivative, property) else dict(derivative),
         _opencl(cls, elementwise, composite, kernels or {}),
         tuple(_samples(cls)),
     )
@@ -120,7 +128,10 @@ def _opencl(cls: type[Op], elementwise: bool, composite: bool, kernels: Any) -> 
     lowered = [name for name in backwards if hasattr(cls, f"opencl_{name}") or f"{cls.name}.{name}" in kernels]
     if not backwards:
         return {"forward": forward}
-    return {"forward": forward, "backward": "kernels" if lowered == backwards else "partly NumPy" if lowered else "NumPy"}
+    return {
+        "forward": forward,
+        "backward": "kernels" if lowered == backwards else "partly NumPy" if lowered else "NumPy",
+    }
 
 
 def _samples(cls: type[Op]) -> list[tuple[str, dict[str, Any], dict[str, Any], str]]:
@@ -140,4 +151,10 @@ def _samples(cls: type[Op]) -> list[tuple[str, dict[str, Any], dict[str, Any], s
 
 
 def _text(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | type(None)) else list(value) if isinstance(value, tuple) else str(value)
+    return (
+        value
+        if isinstance(value, str | int | float | bool | type(None))
+        else list(value)
+        if isinstance(value, tuple)
+        else str(value)
+    )
