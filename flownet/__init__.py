@@ -1,8 +1,8 @@
 """Neural networks as graph files, run by one executor on the CPU and on any OpenCL device.
 
-    net = flownet.load("graphs/digits.yaml")
-    result = flownet.train(net)
-    net.run(image=images)["probabilities"]
+net = flownet.load("graphs/digits.yaml")
+result = flownet.train(net)
+net.run(image=images)["probabilities"]
 """
 
 from __future__ import annotations

@@ -24,7 +24,12 @@ def flownet_ops() -> Iterable[type]:
     for info in pkgutil.walk_packages(flownet.ops.__path__, "flownet.ops."):
         module = importlib.import_module(info.name)
         for thing in vars(module).values():
-            if isinstance(thing, type) and issubclass(thing, Op) and thing.__module__ == info.name and "name" in vars(thing):
+            if (
+                isinstance(thing, type)
+                and issubclass(thing, Op)
+                and thing.__module__ == info.name
+                and "name" in vars(thing)
+            ):
                 yield thing
 
 

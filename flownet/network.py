@@ -1,8 +1,8 @@
 """A network in Python: load a graph, bind weights, run it on arrays, differentiate it, train it.
 
-    net = flownet.load("graphs/digits.yaml")
-    result = flownet.train(net, epochs=3)
-    net.run(image=images)["probabilities"]
+net = flownet.load("graphs/digits.yaml")
+result = flownet.train(net, epochs=3)
+net.run(image=images)["probabilities"]
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Network:
 
     # -- running -----------------------------------------------------------------------------------------------------------
 
-    def run(self, inputs: Mapping[str, Any] | None = None, /, *, fetch: Sequence[str] = (), **named: Any) -> dict[str, np.ndarray]:
+    def run(
+        self, inputs: Mapping[str, Any] | None = None, /, *, fetch: Sequence[str] = (), **named: Any
+    ) -> dict[str, np.ndarray]:
         """The outputs by name, as outside of training, for inputs by name (any batch size).
 
         fetch: values to return instead of the graph's outputs: any node's name, `node.output`, or a parameter
@@ -100,7 +102,9 @@ class Network:
             check_record(saved.metadata.get("plugins", {}), self.registry, f"`{weights}`")
             weights = saved.tensors
         own = set(self.weights)
-        given = {name: np.asarray(array) for name, array in weights.items() if name in own or not _optimizer_state(name)}
+        given = {
+            name: np.asarray(array) for name, array in weights.items() if name in own or not _optimizer_state(name)
+        }
         if missing := sorted(own - set(given)):
             raise FlownetError.of(
                 "weights-mismatch", "the weights are those of another graph",
@@ -113,14 +117,17 @@ class Network:
 
     def save(self, path: Path | str) -> None:
         """Write the weights as a safetensors file, atomically."""
-        write_tensors(Path(path), self.weights, {"graph": graph_hash(self.graph), **saved_with(self.registry, self.document)})
+        write_tensors(
+            Path(path), self.weights, {"graph": graph_hash(self.graph), **saved_with(self.registry, self.document)}
+        )
 
     # -- inside ------------------------------------------------------------------------------------------------------------
 
     def _arrays(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         types = {value.name: value.type for value in self.inference.inputs}
         return {
-            name: np.asarray(array, types[name].dtype.numpy if name in types else None) for name, array in inputs.items()
+            name: np.asarray(array, types[name].dtype.numpy if name in types else None)
+            for name, array in inputs.items()
         }
 
     def _fetching(self, names: tuple[str, ...]) -> Graph:
@@ -261,9 +268,15 @@ def evaluate(
 def _splits(document: Document, data_root: Path | str | None) -> Mapping[str, Any]:
     section = document.train
     if section is None:
-        raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="add a `train:` section")
+        raise FlownetError.of(
+            "no-train-section", "the graph file says nothing of training", help="add a `train:` section"
+        )
     if section.data is None:
-        raise FlownetError.of("no-data", "the `train` section names no data", help="add `data: {dataset: digits}`, or another of `flownet data list`")
+        raise FlownetError.of(
+            "no-data",
+            "the `train` section names no data",
+            help="add `data: {dataset: digits}`, or another of `flownet data list`",
+        )
     return section.data.open(data_root, beside=document.folder)
 
 

@@ -78,7 +78,12 @@ def _warn_of_change(what: str, name: str, then: str, now: str) -> None:
     versions = f"version {then or 'unknown'} of `{name}`, here is {now or 'unknown'}"
     if then.startswith("sha256:"):
         versions = f"another text of `{name}.py`"
-    text = Diagnostic("plugin-changed", f"{what} was saved with {versions}", help="check that its results are the same", severity="warning")
+    text = Diagnostic(
+        "plugin-changed",
+        f"{what} was saved with {versions}",
+        help="check that its results are the same",
+        severity="warning",
+    )
     warnings.warn(str(text), RuntimeWarning, stacklevel=4)
 
 

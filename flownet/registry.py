@@ -80,7 +80,11 @@ class Plugin:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values, for `flownet plugins --json`."""
-        problem = None if self.problem is None else {"code": self.problem.code, "message": self.problem.message, "help": self.problem.help}
+        problem = (
+            None
+            if self.problem is None
+            else {"code": self.problem.code, "message": self.problem.message, "help": self.problem.help}
+        )
         return {
             "name": self.name, "version": self.version, "origin": self.origin,
             "brings": {kind: list(names) for kind, names in self.brings.items()}, "listens": list(self.listens), "problem": problem,
@@ -191,7 +195,9 @@ class Registry:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise FlownetError.of("no-plugin-dir", f"there is no folder `{folder}`", help="`--plugin-dir` names a folder of .py files")
+            raise FlownetError.of(
+                "no-plugin-dir", f"there is no folder `{folder}`", help="`--plugin-dir` names a folder of .py files"
+            )
         files = [path for path in sorted(folder.glob("*.py")) if not path.name.startswith(("_", "test_", "conftest"))]
         return [self._isolated(path.stem, str(path), lambda path=path: self.load_file(path)) for path in files]
 
@@ -300,7 +306,9 @@ def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[st
         return
     things: Any = function()
     if not isinstance(things, Iterable):
-        raise _bad_contribution(plugin, hook, things, "a list" if kind != "kernel" else "a mapping from names to kernels")
+        raise _bad_contribution(
+            plugin, hook, things, "a list" if kind != "kernel" else "a mapping from names to kernels"
+        )
     if isinstance(things, dict):
         yield from things.items()
         return
@@ -309,7 +317,9 @@ def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[st
         if wrong := _what_is_wrong(kind, thing):
             raise _bad_contribution(plugin, hook, thing, wrong)
         if seen.setdefault(thing.name, thing) is not thing:
-            raise FlownetError.of("plugin-conflict", f"plugin `{plugin}` brings two of the name `{thing.name}` by `{hook}`")
+            raise FlownetError.of(
+                "plugin-conflict", f"plugin `{plugin}` brings two of the name `{thing.name}` by `{hook}`"
+            )
         yield thing.name, thing
 
 
@@ -335,7 +345,11 @@ def _what_is_wrong(kind: str, thing: Any) -> str:
         base = _CLASSES[kind]
         if not (isinstance(thing, type) and issubclass(thing, base)):
             return f"classes derived from `{base.__name__}`"
-        if not is_dataclass(thing) or "__dataclass_fields__" not in vars(thing) or not thing.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        if (
+            not is_dataclass(thing)
+            or "__dataclass_fields__" not in vars(thing)
+            or not thing.__dataclass_params__.frozen
+        ):  # type: ignore[attr-defined]
             return "frozen dataclasses: put `@dataclass(frozen=True)` above the class"
     if missing := [name for name in _METHODS.get(kind, ()) if not hasattr(thing, name)]:
         return f"{kind}s, which have `{missing[0]}`"
@@ -347,7 +361,9 @@ def _what_is_wrong(kind: str, thing: Any) -> str:
 def _bad_contribution(plugin: str, hook: str, thing: Any, wanted: str) -> FlownetError:
     got = f"`{thing.__name__}`" if hasattr(thing, "__name__") else f"`{thing!r}`"
     return FlownetError.of(
-        "bad-contribution", f"plugin `{plugin}`: `{hook}` returns {wanted}, got {got}", help="`flownet.hookspecs` says what it expects"
+        "bad-contribution",
+        f"plugin `{plugin}`: `{hook}` returns {wanted}, got {got}",
+        help="`flownet.hookspecs` says what it expects",
     )
 
 

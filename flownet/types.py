@@ -151,7 +151,9 @@ class Symbolic:
         return self - (self // divisor) * divisor
 
     def __int__(self) -> int:
-        raise FlownetError.of("open-size", f"the size `{self}` is not known", help="feed an input that has it, or give it as a number")
+        raise FlownetError.of(
+            "open-size", f"the size `{self}` is not known", help="feed an input that has it, or give it as a number"
+        )
 
     def symbols(self) -> set[str]:
         """The names of the symbols in it."""

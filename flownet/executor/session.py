@@ -73,7 +73,9 @@ class Session:
             if name not in self.storages:
                 problems.append(f"`{name}` is not in the graph; {near_names(name, self.storages) or 'no name is near'}")
             elif tuple(array.shape) != tuple(self.storages[name].type.shape):
-                problems.append(f"`{name}` is {list(array.shape)} in the weights, {self.storages[name].type} in the graph")
+                problems.append(
+                    f"`{name}` is {list(array.shape)} in the weights, {self.storages[name].type} in the graph"
+                )
         if problems:
             raise FlownetError.of(
                 "weights-mismatch", "the weights are those of another graph", *problems,
@@ -91,7 +93,9 @@ class Session:
             self.initialise(graph)
             bound = graph.bind(sizes or {})
             if missing := sorted(bound.symbols()):
-                raise FlownetError.of("open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it")
+                raise FlownetError.of(
+                    "open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it"
+                )
             bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
             used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
             plan = Plan(bound, self.device.load(bound, used))
@@ -119,9 +123,15 @@ def sizes_of(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
     known = {value.name: value.type for value in graph.inputs}
     for name in arrays:
         if name not in known:
-            raise FlownetError.of("unknown-input", f"the graph has no input `{name}`", help=near_names(name, known) or f"its inputs are {', '.join(known)}")
+            raise FlownetError.of(
+                "unknown-input",
+                f"the graph has no input `{name}`",
+                help=near_names(name, known) or f"its inputs are {', '.join(known)}",
+            )
     if missing := [name for name in known if name not in arrays]:
-        raise FlownetError.of("missing-input", f"the graph's input `{missing[0]}` is not fed", help=f"it is {known[missing[0]]}")
+        raise FlownetError.of(
+            "missing-input", f"the graph's input `{missing[0]}` is not fed", help=f"it is {known[missing[0]]}"
+        )
     sizes: dict[str, int] = {}
     told_by: dict[str, str] = {}
     for name, array in arrays.items():

@@ -6,4 +6,15 @@ from flownet.op.gradient import Gradient
 from flownet.op.metric import Metric
 from flownet.op.optimizer import Optimizer
 
-__all__ = ["Elementwise", "ElementwiseOp", "Gradient", "Initial", "Metric", "Op", "Optimizer", "Sample", "SumTo", "broadcast"]
+__all__ = [
+    "Elementwise",
+    "ElementwiseOp",
+    "Gradient",
+    "Initial",
+    "Metric",
+    "Op",
+    "Optimizer",
+    "Sample",
+    "SumTo",
+    "broadcast",
+]

@@ -232,7 +232,9 @@ class Op:
             )
         if missing := [name for name in names if name not in given and name not in self.optional_inputs]:
             raise FlownetError.of(
-                "missing-input", f"`{self.name}` lacks its input `{missing[0]}`", help=f"its inputs are {', '.join(names)}"
+                "missing-input",
+                f"`{self.name}` lacks its input `{missing[0]}`",
+                help=f"its inputs are {', '.join(names)}",
             )
         return {name: given[name] for name in names if name in given}
 

@@ -121,7 +121,9 @@ def _add(
 ) -> dict[str, Value]:
     signature = _signature(getattr(type(op), method))
     if signature.variadic:  # `backward(self, dy, *x)`: all of the variadic inputs are kept
-        count = sum(name.startswith(signature.variadic) and name[len(signature.variadic) :].isdigit() for name in inputs)
+        count = sum(
+            name.startswith(signature.variadic) and name[len(signature.variadic) :].isdigit() for name in inputs
+        )
         kept = [*signature.inputs, *(f"{signature.variadic}{i}" for i in range(count))]
     else:
         kept = list(signature.inputs)

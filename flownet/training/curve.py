@@ -22,7 +22,9 @@ def draw_curve(records: Iterable[Mapping[str, Any]], title: str) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.subplots(1 + bool(names), 1, sharex=True, squeeze=False)[:, 0]
     per_epoch = max(epochs[-1]["step"] / len(epochs), 1) if epochs else 1
-    axes[0].plot([r["step"] / per_epoch for r in steps], [r["loss"] for r in steps], color="0.8", lw=0.8, label="each batch")
+    axes[0].plot(
+        [r["step"] / per_epoch for r in steps], [r["loss"] for r in steps], color="0.8", lw=0.8, label="each batch"
+    )
     ends = [r["epoch"] + 1 for r in epochs]
     axes[0].plot(ends, [r["loss"] for r in epochs], color="C0", marker=".", label="training")
     validated = [r for r in epochs if r.get("validation")]

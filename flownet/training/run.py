@@ -81,7 +81,9 @@ class Run:
         """Take up the checkpoint in the folder. Raises FlownetError (`no-checkpoint`, `other-graph`)."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
-            raise FlownetError.of("no-checkpoint", f"there is no checkpoint in `{self.folder}`", help="train without `--resume`")
+            raise FlownetError.of(
+                "no-checkpoint", f"there is no checkpoint in `{self.folder}`", help="train without `--resume`"
+            )
         saved = read_tensors(path)
         if saved.metadata.get("graph") != self._hash:
             raise FlownetError.of(
@@ -152,7 +154,11 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MachineError.of("cannot-write", f"`{self.folder}` cannot be made: {error.strerror or error}", help="choose another by `--out`") from None
+            raise MachineError.of(
+                "cannot-write",
+                f"`{self.folder}` cannot be made: {error.strerror or error}",
+                help="choose another by `--out`",
+            ) from None
         if self.text:
             write_atomically(self.folder / GRAPH, self.text.encode())
 

@@ -41,7 +41,9 @@ def training_graph(section: Any) -> Graph:
     graph = expand_composites(graph)
     trained = [value.name for value in graph.parameters if value.trainable]
     if not trained:
-        raise FlownetError.of("nothing-to-train", "the graph has no trainable parameter", help="unfreeze a node, or use `flownet eval`")
+        raise FlownetError.of(
+            "nothing-to-train", "the graph has no trainable parameter", help="unfreeze a node, or use `flownet eval`"
+        )
     graph, gradients = differentiate(graph, graph.outputs["loss"], trained)
     g = Builder(graph)
     clipped = _clipped(g, {name: graph.values[gradients[name]] for name in trained}, section.clip or {})

@@ -50,5 +50,7 @@ def test_the_index_explains(code: str) -> None:
 
 def test_every_code_of_the_golden_files_is_in_the_index() -> None:
     golden = (Path(__file__).parent / "mistakes").glob("*.txt")
-    codes = {code for path in golden for code in re.findall(r"^(?:error|warning)\[(.+?)\]", path.read_text(), re.MULTILINE)}
+    codes = {
+        code for path in golden for code in re.findall(r"^(?:error|warning)\[(.+?)\]", path.read_text(), re.MULTILINE)
+    }
     assert not {code for code in codes if f"### `{code}`\n" not in INDEX}

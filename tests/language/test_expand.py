@@ -58,10 +58,23 @@ def test_the_full_form_is_a_fixed_point(text: str) -> None:
     assert [(v.name, v.trainable, v.initial) for v in again.graph.parameters] == [
         (v.name, v.trainable, v.initial) for v in document.graph.parameters
     ]
-    assert [node.device for node in again.graph.nodes.values()] == [node.device for node in document.graph.nodes.values()]
+    assert [node.device for node in again.graph.nodes.values()] == [
+        node.device for node in document.graph.nodes.values()
+    ]
     if document.train is not None:
         assert str(again.train.graph) == str(document.train.graph)
-        for field in ("loss", "metrics", "optimizer", "schedule", "data", "feed", "batch", "clip", "regularise", "early_stopping"):
+        for field in (
+            "loss",
+            "metrics",
+            "optimizer",
+            "schedule",
+            "data",
+            "feed",
+            "batch",
+            "clip",
+            "regularise",
+            "early_stopping",
+        ):
             assert getattr(again.train, field) == getattr(document.train, field)
 
 

@@ -7,7 +7,15 @@ import pytest
 from flownet.errors import FlownetError
 from flownet.language.expressions import evaluate, substitute
 
-NAMES = {"width": 6, "rate": 0.5, "sizes": [3, 5, 7], "op": "relu", "deep": {"a": {"b": 2}}, "flag": True, "nothing": None}
+NAMES = {
+    "width": 6,
+    "rate": 0.5,
+    "sizes": [3, 5, 7],
+    "op": "relu",
+    "deep": {"a": {"b": 2}},
+    "flag": True,
+    "nothing": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def told(source: object) -> None:
 
 
 @QUICK
-@given(st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=4))
+@given(
+    st.lists(st.tuples(st.integers(0, len(TEXT)), st.integers(0, 12), st.sampled_from(PIECES)), min_size=1, max_size=4)
+)
 def test_mutated_texts(edits: list[tuple[int, int, str]]) -> None:
     text = TEXT
     for at, length, piece in edits:
@@ -57,11 +59,24 @@ LEAF = st.sampled_from(
     [None, True, 0, -1, 3, 1.5, float("nan"), float("inf"), 10**30, "", "x", "relu", "dense", "residual", "stage", "logits", "$width", "${width", "${1/0}",
      "pool.indices", "stage/0", "stage/9", "a.b.c", "float32[N]", "same", "he_normal", [], {}, [[]], {"op": "dense"}, {"in": "x"}, {"relu": {}}, ["x", "x", "x"]]
 )  # fmt: skip
-VALUE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["in", "name", "x", "units", "op"]), inner, max_size=3), max_leaves=6)
+VALUE = st.recursive(
+    LEAF,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["in", "name", "x", "units", "op"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
 
 
 @QUICK
-@given(st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(["replace", "delete", "rename"]), VALUE), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PATHS), st.sampled_from(["replace", "delete", "rename"]), VALUE),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_mutated_trees(edits: list[tuple[tuple, str, object]]) -> None:
     tree = json.loads(json.dumps(TREE))
     for path, kind, value in edits:

@@ -42,7 +42,9 @@ def test_a_dict_and_json_mean_the_same_as_yaml() -> None:
 
 
 def test_a_mistake_in_a_dict_is_shown_in_its_text() -> None:
-    _, (diagnostic,) = check({"inputs": {"x": "float32[N, 8]"}, "nodes": [{"dense": {"unit": 3}}]}, registry=small_registry())
+    _, (diagnostic,) = check(
+        {"inputs": {"x": "float32[N, 8]"}, "nodes": [{"dense": {"unit": 3}}]}, registry=small_registry()
+    )
     assert diagnostic.code == "unknown-attribute"
     assert "unit" in str(diagnostic)
     assert "<dict>:" in str(diagnostic)
@@ -127,7 +129,10 @@ def test_repeat_of_none_is_the_value_itself() -> None:
 
 
 def test_the_index_counts_from_zero_and_may_have_a_name() -> None:
-    document = read(X + "nodes:\n  - dense: {units: '${8 * 2 ** index}', repeat: 3}\n  - dense: {units: '${i + 1}', repeat: 2, index: i}\n")
+    document = read(
+        X
+        + "nodes:\n  - dense: {units: '${8 * 2 ** index}', repeat: 3}\n  - dense: {units: '${i + 1}', repeat: 2, index: i}\n"
+    )
     assert types(document) == {
         "dense_1/0": "float32[N, 8]", "dense_1/1": "float32[N, 16]", "dense_1/2": "float32[N, 32]",
         "dense_2/0": "float32[N, 1]", "dense_2/1": "float32[N, 2]",
@@ -136,7 +141,11 @@ def test_the_index_counts_from_zero_and_may_have_a_name() -> None:
 
 def test_a_path_reaches_into_a_block_and_into_a_repetition() -> None:
     text = BLOCK + X + "nodes:\n  - residual: {name: stage, repeat: 2}\noutputs: [stage/0/body, stage/1, stage]\n"
-    assert read(text).graph.outputs == {"stage/0/body": "stage/0/body", "stage/1": "stage/1/add_1", "stage": "stage/1/add_1"}
+    assert read(text).graph.outputs == {
+        "stage/0/body": "stage/0/body",
+        "stage/1": "stage/1/add_1",
+        "stage": "stage/1/add_1",
+    }
 
 
 def test_a_block_with_several_inputs_and_outputs() -> None:
@@ -161,7 +170,8 @@ outputs: [d, e]
 
 
 def test_blocks_within_blocks_and_arguments_that_depend_on_others() -> None:
-    text = """
+    text = (
+        """
 blocks:
   inner:
     args: {units: required, wide: "${2 * units}"}
@@ -172,7 +182,10 @@ blocks:
     nodes:
       - inner: {units: $units, repeat: 2}
       - inner: {units: 1, wide: 5}
-""" + X + "nodes:\n  - outer: {units: 4}\n"
+"""
+        + X
+        + "nodes:\n  - outer: {units: 4}\n"
+    )
     assert types(read(text)) == {
         "outer_1/inner_1/0/dense_1": "float32[N, 8]", "outer_1/inner_1/1/dense_1": "float32[N, 8]", "outer_1/inner_2/dense_1": "float32[N, 5]",
     }  # fmt: skip
@@ -185,7 +198,10 @@ def test_share_uses_the_other_nodes_parameters() -> None:
 
 
 def test_share_of_a_node_that_stands_below() -> None:
-    text = X + "nodes:\n  - dense: {name: b, in: x, units: 8, share: a}\n  - dense: {name: a, in: x, units: 8}\noutputs: [a, b]\n"
+    text = (
+        X
+        + "nodes:\n  - dense: {name: b, in: x, units: 8, share: a}\n  - dense: {name: a, in: x, units: 8}\noutputs: [a, b]\n"
+    )
     assert inputs(read(text), "b")["weight"] == "a.weight"
 
 
@@ -218,7 +234,9 @@ def test_device_is_kept_with_the_node() -> None:
 
 
 def test_sizes_are_numbers_symbols_and_expressions() -> None:
-    document = read("vars: {s: 4}\ninputs: {a: 'float32[N, 3, $s, ${2*s}]', b: 'float64[H*W, (H - 3)//2]', c: 'int64[]'}\nnodes:\n  - relu: {in: a}\n")
+    document = read(
+        "vars: {s: 4}\ninputs: {a: 'float32[N, 3, $s, ${2*s}]', b: 'float64[H*W, (H - 3)//2]', c: 'int64[]'}\nnodes:\n  - relu: {in: a}\n"
+    )
     values = {value.name: str(value.type) for value in document.graph.inputs}
     assert values["a"] == "float32[N, 3, 4, 8]"
     assert values["c"] == "int64[]"
@@ -226,7 +244,9 @@ def test_sizes_are_numbers_symbols_and_expressions() -> None:
 
 
 def test_variables_may_stand_in_any_order() -> None:
-    document = read("vars: {b: '${a * 2}', a: 3, names: [relu, $b]}\n" + X + "nodes:\n  - dense: {units: $b}\n  - '${names[0]}'\n")
+    document = read(
+        "vars: {b: '${a * 2}', a: 3, names: [relu, $b]}\n" + X + "nodes:\n  - dense: {units: $b}\n  - '${names[0]}'\n"
+    )
     assert document.vars == {"b": 6, "a": 3, "names": ["relu", 6]}
     assert types(document) == {"dense_1": "float32[N, 6]", "relu_1": "float32[N, 6]"}
 
@@ -241,7 +261,10 @@ def test_every_node_knows_where_it_was_written() -> None:
 
 
 def test_causes_are_told_and_victims_are_not() -> None:
-    _, found = check(X + "nodes:\n  - dense: {units: many}\n  - relu\n  - dense: {units: 3}\n  - dense: {unitz: 3}\n", registry=small_registry())
+    _, found = check(
+        X + "nodes:\n  - dense: {units: many}\n  - relu\n  - dense: {units: 3}\n  - dense: {unitz: 3}\n",
+        registry=small_registry(),
+    )
     assert [(d.code, d.span.line) for d in found] == [("bad-attribute", 3), ("unknown-attribute", 6)]
 
 
@@ -264,11 +287,18 @@ def test_ten_thousand_nodes_load_in_seconds(unit: str) -> None:
     started = time.perf_counter()
     document = read(X + "nodes:\n" + unit * 10_000)
     assert len(document.graph.nodes) == 10_000
-    assert time.perf_counter() - started < 10  # 2 to 3 s on one free core; the bound is for a machine that others use too
+    assert (
+        time.perf_counter() - started < 10
+    )  # 2 to 3 s on one free core; the bound is for a machine that others use too
 
 
 def test_a_chain_of_ten_thousand_forward_references_and_repeats() -> None:
-    text = X + "nodes:\n" + "".join(f"  - relu: {{name: n{i}, in: n{i + 1}}}\n" for i in range(3000)) + "  - relu: {name: n3000, in: x}\noutputs: [n0]\n"
+    text = (
+        X
+        + "nodes:\n"
+        + "".join(f"  - relu: {{name: n{i}, in: n{i + 1}}}\n" for i in range(3000))
+        + "  - relu: {name: n3000, in: x}\noutputs: [n0]\n"
+    )
     assert len(read(text).graph.nodes) == 3001
     assert len(read(X + "nodes:\n  - relu: {repeat: 10000}\n").graph.nodes) == 10_000
     assert not read(X + "nodes:\n" + "  - relu: {repeat: 0}\n" * 3000 + "  - relu\n").warnings

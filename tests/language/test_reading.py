@@ -76,7 +76,11 @@ def test_places_count_from_one_and_end_behind_the_last_character() -> None:
 
 
 def test_json_is_read_by_the_same_reader() -> None:
-    data = {"inputs": {"x": "float32[N, 2]"}, "nodes": ["relu", {"dense": {"units": 1e3, "bias": None}}], "a": "\u00e9\n\t\"\\"}
+    data = {
+        "inputs": {"x": "float32[N, 2]"},
+        "nodes": ["relu", {"dense": {"units": 1e3, "bias": None}}],
+        "a": '\u00e9\n\t"\\',
+    }
     assert values(json.dumps(data)) == data
     assert values(json.dumps(data, indent=2)) == data
 
@@ -93,7 +97,9 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
     assert plain(read_file(path, Report())) == {"a": 1, "b": [2]}
 
 
-@pytest.mark.parametrize("text", ["[" * 10_000, "- " * 10_000, "{a: " * 10_000, "".join(" " * i + "a:\n" for i in range(2000))])
+@pytest.mark.parametrize(
+    "text", ["[" * 10_000, "- " * 10_000, "{a: " * 10_000, "".join(" " * i + "a:\n" for i in range(2000))]
+)
 def test_deep_nesting_is_an_error_and_not_a_crash(text: str) -> None:
     started = time.perf_counter()
     with pytest.raises(FlownetError) as error:
@@ -111,7 +117,9 @@ def test_a_dict_of_itself_is_an_error() -> None:
 
 
 def test_a_dict_with_what_no_file_can_hold_is_an_error() -> None:
-    document, found = check({"inputs": {"x": "float32[N]"}, "nodes": [{"dense": {"units": object()}}]}, registry=small_registry())
+    document, found = check(
+        {"inputs": {"x": "float32[N]"}, "nodes": [{"dense": {"units": object()}}]}, registry=small_registry()
+    )
     assert document is None
     assert [d.code for d in found] == ["bad-value"]
 

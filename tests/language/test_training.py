@@ -111,7 +111,10 @@ def test_the_batch_is_called_as_the_inputs_call_it() -> None:
 
 def test_symbols_get_the_data_s_sizes_in_the_training_graph() -> None:
     net = "inputs: {image: float32[N, 1, H, W]}\nnodes:\n  - conv2d: {name: maps, channels: 3, kernel: 3, padding: same}\n"
-    document = load(net + "train: {data: toy, loss: {cross_entropy: {in: [maps, mask]}}, optimizer: sgd}\n", registry=small_registry())
+    document = load(
+        net + "train: {data: toy, loss: {cross_entropy: {in: [maps, mask]}}, optimizer: sgd}\n",
+        registry=small_registry(),
+    )
     assert str(document.graph.values["maps"].type) == "float32[N, 3, H, W]"
     assert str(document.train.graph.values["maps"].type) == "float32[N, 3, 8, 8]"
 
@@ -132,7 +135,10 @@ def test_an_autoencoder_has_its_input_for_a_target() -> None:
 
 
 def test_data_that_are_not_here_leave_the_target_s_type_to_the_loss() -> None:
-    document = load(NET + "train: {data: absent, loss: {cross_entropy: {in: [logits, label]}}, optimizer: sgd}\n", registry=small_registry())
+    document = load(
+        NET + "train: {data: absent, loss: {cross_entropy: {in: [logits, label]}}, optimizer: sgd}\n",
+        registry=small_registry(),
+    )
     assert [d.code for d in document.warnings] == ["data-missing"]
     assert str(document.train.graph.values["label"].type) == "int32[N]"
 
@@ -144,12 +150,17 @@ def test_no_data_at_all_is_for_arrays_given_in_python() -> None:
 
 
 def test_a_file_with_mistakes_in_its_nodes_has_its_train_section_checked_too() -> None:
-    _, found = check(NET.replace("units", "unit") + "train: {data: toi, loss: {cros_entropy: {}}, optimizer: sgd}\n", registry=small_registry())
+    _, found = check(
+        NET.replace("units", "unit") + "train: {data: toi, loss: {cros_entropy: {}}, optimizer: sgd}\n",
+        registry=small_registry(),
+    )
     assert {d.code for d in found} == {"unknown-attribute", "unknown-dataset", "unknown-op"}
 
 
 def test_a_loss_with_inputs_by_name_hands_them_to_the_metrics_in_order() -> None:
-    found = section("train: {loss: {cross_entropy: {in: {target: label, logits: logits}}}, metrics: accuracy, optimizer: sgd}\n")
+    found = section(
+        "train: {loss: {cross_entropy: {in: {target: label, logits: logits}}}, metrics: accuracy, optimizer: sgd}\n"
+    )
     assert dict(found.graph.nodes["metrics/accuracy_1"].inputs) == {"x": "logits", "target": "label"}
     assert str(found.graph.values["label"].type) == "int32[N]"
 
