@@ -45,7 +45,10 @@ def test_each_hook_is_in_the_documentation(name: str) -> None:
 def test_each_hook_is_used_by_the_built_ins_or_a_plugin(name: str) -> None:
     """Importers wait for ONNX: until then the fixture that tests run is the only one that has them."""
     users = {"the built-ins"} if hasattr(builtin, name) else set()
-    files = [*(ROOT / "plugins").glob("*/**/*.py"), ROOT / "tests/plugins/fixtures/everything/flownet_fixture_everything.py"]
+    files = [
+        *(ROOT / "plugins").glob("*/**/*.py"),
+        ROOT / "tests/plugins/fixtures/everything/flownet_fixture_everything.py",
+    ]
     users |= {str(path) for path in files if name in implemented_in(path)}
     assert users
 
@@ -66,7 +69,9 @@ def test_the_built_ins_come_through_the_hooks() -> None:
 
 
 def test_the_core_imports_no_plugin() -> None:
-    packages = {path.stem for path in (ROOT / "plugins").glob("*/flownet_*.py")} | {path.parent.name for path in (ROOT / "plugins").glob("*/flownet_*/__init__.py")}
+    packages = {path.stem for path in (ROOT / "plugins").glob("*/flownet_*.py")} | {
+        path.parent.name for path in (ROOT / "plugins").glob("*/flownet_*/__init__.py")
+    }
     assert len(packages) >= 4
     for path in (ROOT / "flownet").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

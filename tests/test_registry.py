@@ -19,7 +19,13 @@ from flownet.registry import KINDS, Registry
 
 
 def op_class(name: str, text: str = "2 * x") -> type:
-    namespace = {"name": name, "expression": text, "derivative": {"x": "2 * dy"}, "__doc__": "y = …", "__qualname__": f"{name}{text}"}
+    namespace = {
+        "name": name,
+        "expression": text,
+        "derivative": {"x": "2 * dy"},
+        "__doc__": "y = …",
+        "__qualname__": f"{name}{text}",
+    }
     return dataclass(frozen=True)(type(name.title(), (flownet.ElementwiseOp,), namespace))
 
 
@@ -162,7 +168,12 @@ def test_two_of_one_name_in_one_plugin() -> None:
 
 @pytest.mark.parametrize(
     ("version", "help"),
-    [(2, "pip install --upgrade flownet"), (0, "pip install --upgrade old"), ("1", "write `flownet_api = 1`"), (True, "write `flownet_api = 1`")],
+    [
+        (2, "pip install --upgrade flownet"),
+        (0, "pip install --upgrade old"),
+        ("1", "write `flownet_api = 1`"),
+        (True, "write `flownet_api = 1`"),
+    ],
 )
 def test_an_api_version_that_is_not_supported(version: Any, help: str) -> None:
     module = ModuleType("versioned")
@@ -300,7 +311,9 @@ def test_a_file_has_a_digest_for_a_version(registry: Registry, tmp_path: Path) -
 def test_listeners_are_told_in_the_order_of_pluggy_the_latest_first(registry: Registry) -> None:
     told: list[Any] = []
     for name in ("one", "two"):
-        registry.register(plugin(flownet_train_step=lambda record, name=name: told.append((name, record["step"]))), name)
+        registry.register(
+            plugin(flownet_train_step=lambda record, name=name: told.append((name, record["step"]))), name
+        )
     registry.hooks.flownet_train_step(run=None, record={"step": 7})
     assert told == [("two", 7), ("one", 7)]
 

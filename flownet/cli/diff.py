@@ -21,14 +21,34 @@ __all__ = ["command"]
 @click.command("diff")
 @graph
 @click.option("--a", "first", default="cpu", show_default=True, metavar="DEVICE", help="The device that is believed.")
-@click.option("--b", "second", default="opencl", show_default=True, metavar="DEVICE", help="The device that is doubted.")
+@click.option(
+    "--b", "second", default="opencl", show_default=True, metavar="DEVICE", help="The device that is doubted."
+)
 @click.option("--inputs", "inputs_file", metavar="FILE.npz", help="Feed these arrays instead of random numbers.")
-@click.option("--weights", "weights_file", metavar="FILE", help="Use these weights (safetensors) instead of fresh ones.")
-@click.option("--batch", type=click.IntRange(1), default=4, show_default=True, help="Examples in a batch of random numbers.")
-@click.option("--tolerance", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True, help="Relative to a value's magnitude.")
+@click.option(
+    "--weights", "weights_file", metavar="FILE", help="Use these weights (safetensors) instead of fresh ones."
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=4, show_default=True, help="Examples in a batch of random numbers."
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Relative to a value's magnitude.",
+)
 @click.option("--forward-only", is_flag=True, help="Do not compare gradients.")
-@click.option("--no-pass", "without", metavar="PASS", multiple=True, help="Switch a pass of the compiler off on the device that is doubted.")
-@click.option("--out", metavar="FILE.yaml", help="Where the smallest graph file goes; <graph>.smallest.yaml unless given.")
+@click.option(
+    "--no-pass",
+    "without",
+    metavar="PASS",
+    multiple=True,
+    help="Switch a pass of the compiler off on the device that is doubted.",
+)
+@click.option(
+    "--out", metavar="FILE.yaml", help="Where the smallest graph file goes; <graph>.smallest.yaml unless given."
+)
 @sizes
 @seed
 @graph_options
@@ -88,7 +108,11 @@ def _write(found: Comparison, graph: str, out: str | None) -> tuple[Path, Path]:
         path.write_text(f"# {_headline(found)}\n{found.smallest}", encoding="utf-8")
         np.savez(arrays, **found.inputs)  # type: ignore[arg-type]
     except OSError as error:
-        raise MachineError.of("cannot-write", f"`{path}` cannot be written: {error.strerror or error}", help="name another file by `--out`") from None
+        raise MachineError.of(
+            "cannot-write",
+            f"`{path}` cannot be written: {error.strerror or error}",
+            help="name another file by `--out`",
+        ) from None
     return path, arrays
 
 
@@ -100,7 +124,9 @@ def _headline(found: Comparison) -> str:
     return f"{what} `{first.node}` ({first.op}) differs{at}: {first.a:.6g} and {first.b:.6g}"
 
 
-def _tell(state: Invocation, found: Comparison, a: str, b: str, files: tuple[Path, Path] | None, weights_file: str | None) -> None:
+def _tell(
+    state: Invocation, found: Comparison, a: str, b: str, files: tuple[Path, Path] | None, weights_file: str | None
+) -> None:
     first = found.first
     if state.out.json:
         difference = None
@@ -110,16 +136,33 @@ def _tell(state: Invocation, found: Comparison, a: str, b: str, files: tuple[Pat
                 "a": first.a, "b": first.b, "error": first.error, "elements": list(first.elements), "fused": first.fused,
                 "smallest": str(files[0]), "inputs": str(files[1]), "smallest_nodes": found.nodes,
             }  # fmt: skip
-        state.out.document({"compared": found.compared, "worst": {"error": found.worst[0], "value": found.worst[1]}, "first": difference})
+        state.out.document(
+            {
+                "compared": found.compared,
+                "whole": found.whole,
+                "is_noise": found.is_noise,
+                "worst": {"error": found.worst[0], "value": found.worst[1]},
+                "first": difference,
+            }
+        )
         return
     if first is None or files is None:
-        largest = f", the largest relative difference is {found.worst[0]:.2g}, at `{found.worst[1]}`" if found.worst[1] else ""
-        state.out.say(f"{a} and {b} agree in {found.compared} values{largest}", style="green")
+        state.out.say(f"{a} and {b} agree in {found.compared} values, node by node", style="green")
+        if found.worst[1]:
+            state.out.say(f"  the largest relative difference of a node is {found.worst[0]:.2g}, at `{found.worst[1]}`")
+        state.out.say(f"  outputs and gradients of the whole differ by {found.whole:.2g}")
+        if found.is_noise:
+            state.out.say("  which is rounding: inputs that differ in the fifth digit move them as far")
         return
     wrong, total = first.elements
     state.out.say(_headline(found), style="bold red")
-    state.out.say(f"  {a} has {first.a:.9g}, {b} has {first.b:.9g}; {wrong} of {total} elements differ, by up to {first.error:.2g} of the value's magnitude")
-    state.out.say(f"  the value is `{first.value}`, computed {first.direction}" + ("; it shows only in a fused kernel" if first.fused else ""))
+    state.out.say(
+        f"  {a} has {first.a:.9g}, {b} has {first.b:.9g}; {wrong} of {total} elements differ, by up to {first.error:.2g} of the value's magnitude"
+    )
+    state.out.say(
+        f"  the value is `{first.value}`, computed {first.direction}"
+        + ("; it shows only in a fused kernel" if first.fused else "")
+    )
     nodes = f"{found.nodes} node{'s' * (found.nodes != 1)}"
     state.out.say(f"the smallest graph that shows it ({nodes}): {files[0]}, fed with {files[1]}")
     folders = "".join(f" --plugin-dir {folder}" for folder in state.plugin_dirs)

@@ -60,7 +60,10 @@ def list_(state: Invocation, category: str | None, plugin: str | None) -> None:
             {"ops": [{"name": n, "category": c.category, "plugin": p, "summary": summary_of(c)} for n, c, p in ops]}
         )
         return
-    rows = [(name, cls.category, owner, summary_of(cls)) for name, cls, owner in sorted(ops, key=lambda op: (op[1].category, op[0]))]
+    rows = [
+        (name, cls.category, owner, summary_of(cls))
+        for name, cls, owner in sorted(ops, key=lambda op: (op[1].category, op[0]))
+    ]
     state.out.table(("op", "category", "plugin", "what it computes"), rows)
 
 
@@ -121,7 +124,13 @@ def _short(array: Any) -> str:
 
 @command.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--device", "devices", multiple=True, metavar="NAME", help="Check on this device; cpu, and opencl if there is one, unless given.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="NAME",
+    help="Check on this device; cpu, and opencl if there is one, unless given.",
+)
 @as_json
 @plugin_dir
 @invocation
@@ -141,7 +150,9 @@ def test(state: Invocation, names: tuple[str, ...], devices: tuple[str, ...]) ->
     chosen = devices or _usual_devices(state)
     reports = [check_op(op, device, registry) for op in ops for device in chosen]
     if state.out.json:
-        state.out.document({"passed": all(report.passed for report in reports), "reports": [_plain(report) for report in reports]})
+        state.out.document(
+            {"passed": all(report.passed for report in reports), "reports": [_plain(report) for report in reports]}
+        )
         return int(not all(report.passed for report in reports))
     for number, report in enumerate(reports):
         if number:
@@ -200,7 +211,11 @@ def _plain(report: Report) -> dict[str, Any]:
                 "check": finding.check,
                 "verdict": finding.verdict.lower(),
                 "detail": finding.detail,
-                **({"op": finding.op, "smallest": {n: a.tolist() for n, a in finding.smallest.items()}} if finding.op else {}),
+                **(
+                    {"op": finding.op, "smallest": {n: a.tolist() for n, a in finding.smallest.items()}}
+                    if finding.op
+                    else {}
+                ),
             }
             for finding in report.findings
         ],
@@ -209,7 +224,9 @@ def _plain(report: Report) -> dict[str, Any]:
 
 @command.command()
 @click.argument("name")
-@click.option("--out", default=".", metavar="DIR", help="The folder in which the package's folder is made.", show_default=True)
+@click.option(
+    "--out", default=".", metavar="DIR", help="The folder in which the package's folder is made.", show_default=True
+)
 @as_json
 @plugin_dir
 @invocation

@@ -88,7 +88,9 @@ def format_for(registry: Registry, kind: str, path: Path | str, name: str = "") 
         return max(fitting, key=lambda pair: pair[0])[1]()
     known = {suffix: cls.name for _, cls in registry.items(kind) for suffix in cls.suffixes}
     suffix = Path(path).suffix
-    listing = f"known are {', '.join(f'`{s}` ({n})' for s, n in sorted(known.items()))}" if known else "no plugin brings one"
+    listing = (
+        f"known are {', '.join(f'`{s}` ({n})' for s, n in sorted(known.items()))}" if known else "no plugin brings one"
+    )
     raise FlownetError.of(
         f"unknown-{kind}", f"no {kind} takes `{Path(path).name}`", help=near_names(suffix, known) or listing
     )

@@ -24,11 +24,15 @@ def write_op_package(name: str, parent: Path, registry: Registry) -> tuple[Path,
     """
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise FlownetError.of(
-            "bad-name", f"`{name}` cannot be the name of an op", help="take lower-case letters, digits and single `_`: `squeeze_excitation`"
+            "bad-name",
+            f"`{name}` cannot be the name of an op",
+            help="take lower-case letters, digits and single `_`: `squeeze_excitation`",
         )
     if registry.find("op", name) is not None:
         raise FlownetError.of(
-            "name-taken", f"there is an op `{name}` already, it comes from `{registry.owner('op', name)}`", help="take another name"
+            "name-taken",
+            f"there is an op `{name}` already, it comes from `{registry.owner('op', name)}`",
+            help="take another name",
         )
     spellings = {
         "op_name": name,
@@ -37,7 +41,9 @@ def write_op_package(name: str, parent: Path, registry: Registry) -> tuple[Path,
     }
     folder = parent / f"flownet-{spellings['op-name']}"
     if folder.exists():
-        raise FlownetError.of("folder-exists", f"`{folder}` is there already", help="remove it, or name another place by `--out`")
+        raise FlownetError.of(
+            "folder-exists", f"`{folder}` is there already", help="remove it, or name another place by `--out`"
+        )
     try:
         return folder, list(_written(files(__name__) / "op", folder, spellings))
     except OSError as error:

@@ -105,7 +105,9 @@ class Table:
             self._metadata = [pyarrow.parquet.read_metadata(file) for file in files]
             self.schema = pyarrow.parquet.read_schema(files[0])
         except (OSError, pyarrow.ArrowInvalid) as error:
-            raise FlownetError.of("data-unreadable", f"{_bad_file(files)} is no Parquet file, or damaged: {_first_line(error)}") from None
+            raise FlownetError.of(
+                "data-unreadable", f"{_bad_file(files)} is no Parquet file, or damaged: {_first_line(error)}"
+            ) from None
         for number, metadata in enumerate(self._metadata):
             for group in range(metadata.num_row_groups):
                 self._groups.append((number, group))
@@ -141,7 +143,9 @@ class Table:
         return self.files[number], int(index - first)
 
     def is_text(self, column: str) -> bool:
-        return pyarrow.types.is_string(self.schema.field(column).type) or pyarrow.types.is_large_string(self.schema.field(column).type)
+        return pyarrow.types.is_string(self.schema.field(column).type) or pyarrow.types.is_large_string(
+            self.schema.field(column).type
+        )
 
     def classes(self, column: str) -> tuple[str, ...]:
         """The classes' names: as the schema says (Hugging Face's ClassLabel), the texts themselves, or "0", "1", …"""
@@ -152,7 +156,10 @@ class Table:
         if isinstance(feature.get("names"), list):
             return tuple(map(str, feature["names"]))
         if not pyarrow.types.is_integer(self.schema.field(column).type):
-            raise FlownetError.of("data-field", f"`{column}` in {self.files[0]} is {self.schema.field(column).type}, expected class indices or texts")
+            raise FlownetError.of(
+                "data-field",
+                f"`{column}` in {self.files[0]} is {self.schema.field(column).type}, expected class indices or texts",
+            )
         largest = pyarrow.compute.max(self._whole(column)).as_py() or 0
         return tuple(map(str, range(max(int(largest), 0) + 1)))
 
@@ -183,7 +190,9 @@ class Table:
 class ParquetSplit:
     """A split over a table."""
 
-    def __init__(self, table: Table, options: Parquet, fields: Mapping[str, Field], texts: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, table: Table, options: Parquet, fields: Mapping[str, Field], texts: tuple[str, ...] | None
+    ) -> None:
         self.table, self.options, self.fields = table, options, fields
         self._index = {text: i for i, text in enumerate(texts)} if texts is not None else None
 
@@ -219,7 +228,9 @@ class ParquetSplit:
         if name == "label" and self._index is not None:
             unknown = [value for value in values if value not in self._index]
             if unknown:
-                raise FlownetError.of("data-label-range", f"{self.table.files[0]}: the train split has no class `{unknown[0]}`")
+                raise FlownetError.of(
+                    "data-label-range", f"{self.table.files[0]}: the train split has no class `{unknown[0]}`"
+                )
             values = [self._index[value] for value in values]
         try:
             return np.asarray(values, field.dtype.numpy).reshape(len(values), *field.shape)

@@ -41,7 +41,11 @@ def flownet_train_start(run: Any) -> None:
 @hookimpl
 def flownet_train_step(run: Any, record: Mapping[str, Any]) -> None:
     if writer := _writers.get(id(run)):
-        figures = {"loss": record["loss"], "learning_rate": record["learning_rate"], "examples_per_s": record["examples_per_s"]}
+        figures = {
+            "loss": record["loss"],
+            "learning_rate": record["learning_rate"],
+            "examples_per_s": record["examples_per_s"],
+        }
         _scalars(writer, "step", {**figures, **record["metrics"]}, record["step"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import site
 import subprocess
 import sys
@@ -33,12 +34,18 @@ class Environment:
         return self.run("-m", "flownet", *arguments, cwd=cwd)
 
     def install(self, *folders: Path) -> None:
-        """pip install, from the folders alone: no network, no build environment."""
+        """pip install, from copies of the folders alone: no network, no build environment, nothing left in the originals."""
+        copies = self.folder.parent / "copies"
+        ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+        for folder in folders:
+            shutil.copytree(folder, copies / folder.name, ignore=ignored, dirs_exist_ok=True)
         command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps", "--no-index"]
         done = subprocess.run(
-            [*command, "--no-build-isolation", "--disable-pip-version-check", *folders],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+            [*command, "--no-build-isolation", "--disable-pip-version-check", *(copies / f.name for f in folders)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stderr
 
 

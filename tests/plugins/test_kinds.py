@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +36,10 @@ GRAPH: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
+def registry() -> Registry:
     made = Registry(entry_points=False)
     made.load_file(FILE)
-    yield made
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +129,9 @@ def test_listeners(trained: tuple[Any, Path]) -> None:
 
 def test_kernel(registry: Registry) -> None:
     """An op without kernels is placed on the host by the OpenCL compiler; with the one that the hook brings it is not."""
-    graph = flownet.load({"flownet": 1, "inputs": {"x": "float32[3]"}, "nodes": ["squared"]}, device="cpu", registry=registry).graph
+    graph = flownet.load(
+        {"flownet": 1, "inputs": {"x": "float32[3]"}, "nodes": ["squared"]}, device="cpu", registry=registry
+    ).graph
     without, with_it = lower(graph, {}), lower(graph, dict(registry.items("kernel")))
     assert [(node.op.name, node.device) for node in without.nodes.values()] == [("squared", "cpu")]
     assert [(node.op.name, node.device) for node in with_it.nodes.values()] == [("elementwise", None)]
@@ -139,7 +140,9 @@ def test_kernel(registry: Registry) -> None:
 @pytest.mark.opencl
 def test_kernel_on_a_device(registry: Registry) -> None:
     try:
-        net = flownet.load({"flownet": 1, "inputs": {"x": "float32[3]"}, "nodes": ["squared"]}, device="opencl", registry=registry)
+        net = flownet.load(
+            {"flownet": 1, "inputs": {"x": "float32[3]"}, "nodes": ["squared"]}, device="opencl", registry=registry
+        )
     except FlownetError as error:
         pytest.skip(str(error))
     assert net.run(x=np.array([1, -2, 3]))["squared_1"].tolist() == [1, 4, 9]
@@ -199,7 +202,9 @@ def test_loading_without_them_says_what_is_missing(trained: tuple[Any, Path], tm
     assert problem.notes == ("the Python file `flownet_fixture_everything.py` was loaded as a plugin",)
     assert "--plugin-dir" in problem.help
     path = tmp_path / "w.safetensors"
-    write_tensors(path, {"a": np.zeros(1)}, {"plugins": {"flownet-ops-extra": "0.1.0", "flownet-gone": "2.0", "flownet": "0.0.1"}})
+    write_tensors(
+        path, {"a": np.zeros(1)}, {"plugins": {"flownet-ops-extra": "0.1.0", "flownet-gone": "2.0", "flownet": "0.0.1"}}
+    )
     with pytest.raises(FlownetError) as caught:
         flownet.load(plain, device="cpu", registry=bare, weights=path)
     problem = caught.value.diagnostics[0]

@@ -72,7 +72,7 @@ def test_it_installs_passes_and_appears(environment: Environment, tmp_path: Path
     tested = environment.flownet("op", "test", "root_scale", "--json", cwd=tmp_path)
     assert tested.returncode == 0, tested.stdout
     reports = json.loads(tested.stdout)["reports"]
-    assert [report["device"] for report in reports][0] == "cpu"
+    assert reports[0]["device"] == "cpu"
     assert all(report["passed"] for report in reports)
     own = environment.run("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests", cwd=folder)
     assert own.returncode == 0, own.stdout

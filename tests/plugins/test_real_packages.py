@@ -60,7 +60,9 @@ def test_flownet_finds_them(installed: Environment, tmp_path: Path) -> None:
 def test_their_own_tests_pass(installed: Environment, path: Path, tmp_path: Path) -> None:
     if path.name in NEEDS:
         pytest.importorskip(NEEDS[path.name])
-    done = installed.run("-m", "pytest", "-q", "-p", "no:cacheprovider", path / "tests", "--rootdir", path, cwd=tmp_path)
+    done = installed.run(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", path / "tests", "--rootdir", path, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 

@@ -35,7 +35,12 @@ def registry(folder: Path) -> Registry:
 
 
 def test_the_page_shows_these_files(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir() if path.is_file()} == {"gated.yaml", "gaussian.py", "blend.py", "running_sum.py"}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        "gated.yaml",
+        "gaussian.py",
+        "blend.py",
+        "running_sum.py",
+    }
 
 
 @pytest.mark.parametrize("name", ["gaussian", "blend", "running_sum"])
@@ -57,7 +62,11 @@ def test_the_block_computes_the_gate(folder: Path) -> None:
     net = flownet.load(folder / "gated.yaml", device="cpu")
     x = np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)
     weights = net.weights
-    got = net.run(x=x, fetch=["gated_dense_1/mul_1"])["gated_dense_1/mul_1"] if "gated_dense_1/mul_1" in net.graph.values else None
+    got = (
+        net.run(x=x, fetch=["gated_dense_1/mul_1"])["gated_dense_1/mul_1"]
+        if "gated_dense_1/mul_1" in net.graph.values
+        else None
+    )
     assert got is not None, list(net.graph.values)
     value = x @ weights["gated_dense_1/value.weight"].T + weights["gated_dense_1/value.bias"]
     gate = x @ weights["gated_dense_1/gate.weight"].T + weights["gated_dense_1/gate.bias"]
@@ -66,7 +75,9 @@ def test_the_block_computes_the_gate(folder: Path) -> None:
 
 def test_the_formula_is_the_docstrings(registry: Registry) -> None:
     x = np.linspace(-2, 3, 11)
-    np.testing.assert_allclose(registry.get("op", "gaussian")(centre=0.5).forward(x), np.exp(-((x - 0.5) ** 2)), rtol=1e-14)
+    np.testing.assert_allclose(
+        registry.get("op", "gaussian")(centre=0.5).forward(x), np.exp(-((x - 0.5) ** 2)), rtol=1e-14
+    )
 
 
 def test_the_named_paths_exist() -> None:

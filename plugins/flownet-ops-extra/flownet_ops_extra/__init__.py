@@ -21,4 +21,14 @@ flownet_api = 1
 
 @hookimpl
 def flownet_ops() -> list[type[Op]]:
-    return [DiceLoss, FocalLoss, FocalTerm, LocalResponseNorm, Maxout, Mish, SpatialPyramidPool, Squash, SqueezeExcitation]
+    return [
+        DiceLoss,
+        FocalLoss,
+        FocalTerm,
+        LocalResponseNorm,
+        Maxout,
+        Mish,
+        SpatialPyramidPool,
+        Squash,
+        SqueezeExcitation,
+    ]

@@ -34,11 +34,15 @@ class DiceLoss(Op):
 
     def checked(self) -> None:
         if not 0 <= self.smooth < math.inf:
-            raise FlownetError.of("bad-attribute", f"`smooth` of `{self.name}` must be a finite number of at least 0, got {self.smooth}")
+            raise FlownetError.of(
+                "bad-attribute", f"`smooth` of `{self.name}` must be a finite number of at least 0, got {self.smooth}"
+            )
 
     def infer(self, p: TensorType, target: TensorType) -> TensorType:
         if p != target or not p.dtype.is_float or p.rank < 1:
-            raise FlownetError.of("shape-mismatch", f"`{self.name}` takes two masks of one type float32[n, …], got {p} and {target}")
+            raise FlownetError.of(
+                "shape-mismatch", f"`{self.name}` takes two masks of one type float32[n, …], got {p} and {target}"
+            )
         return p.with_shape()
 
     def forward(self, p: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -61,5 +65,7 @@ class DiceLoss(Op):
     def samples(cls) -> Iterable[Sample]:
         # Σpt = 1, Σp² = 1.25, Σt² = 2: 1 − 2/3.25; and a prediction that is right: 0
         half, right = [[1.0, 0.5], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
-        yield Sample(cls(0.0), {"p": [half, right], "target": [[[1.0, 0.0], [1.0, 0.0]], right]}, {"y": (1 - 2 / 3.25) / 2})
+        yield Sample(
+            cls(0.0), {"p": [half, right], "target": [[[1.0, 0.0], [1.0, 0.0]], right]}, {"y": (1 - 2 / 3.25) / 2}
+        )
         yield Sample(cls(), {"p": [[0.0, 0.0]], "target": [[0.0, 0.0]]}, {"y": 0.0}, note="two empty masks agree")

@@ -34,7 +34,9 @@ class FocalTerm(ElementwiseOp):
     category = "loss"
     operands = ("x", "target")
     expression = f"{_ALPHA} * pow({_MISS}, gamma) * {_LOSS}"
-    derivative = {"x": f"dy * {_ALPHA} * (2 * target - 1) * pow({_MISS}, gamma) * (gamma * ({_MISS} - 1) * {_LOSS} - {_MISS})"}
+    derivative = {
+        "x": f"dy * {_ALPHA} * (2 * target - 1) * pow({_MISS}, gamma) * (gamma * ({_MISS} - 1) * {_LOSS} - {_MISS})"
+    }
     differentiable = ("x",)
 
     def checked(self) -> None:
@@ -47,7 +49,9 @@ class FocalTerm(ElementwiseOp):
             cls(1.0, 0.5), {"x": [1.0986122886681098, 1.0986122886681098], "target": [1.0, 0.0]},
             {"y": [0.03596025905647261, 0.5198603854199589]},
         )  # fmt: skip
-        yield Sample(cls(), {"x": [-1e4, 1e4], "target": [0.0, 1.0]}, {"y": [0.0, 0.0]}, note="certain and right: no loss")
+        yield Sample(
+            cls(), {"x": [-1e4, 1e4], "target": [0.0, 1.0]}, {"y": [0.0, 0.0]}, note="certain and right: no loss"
+        )
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ class FocalLoss(Op):
 
     def infer(self, x: TensorType, target: TensorType) -> TensorType:
         if x != target or not x.dtype.is_float:
-            raise FlownetError.of("shape-mismatch", f"`{self.name}` takes logits and targets of one type, got {x} and {target}")
+            raise FlownetError.of(
+                "shape-mismatch", f"`{self.name}` takes logits and targets of one type, got {x} and {target}"
+            )
         return x.with_shape()
 
     def expand(self, g, x, target):
@@ -87,11 +93,18 @@ class FocalLoss(Op):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         x = [[1.0986122886681098, 1.0986122886681098]]
-        yield Sample(cls(1.0, 0.5), {"x": x, "target": [[1.0, 0.0]]}, {"y": 0.27791032223821575}, note="the mean of ½·¼·log(4/3) and ½·¾·log 4")
+        yield Sample(
+            cls(1.0, 0.5),
+            {"x": x, "target": [[1.0, 0.0]]},
+            {"y": 0.27791032223821575},
+            note="the mean of ½·¼·log(4/3) and ½·¾·log 4",
+        )
 
 
 def _check(op: FocalTerm | FocalLoss) -> None:
     if not 0 <= op.gamma < math.inf:
-        raise FlownetError.of("bad-attribute", f"`gamma` of `{op.name}` must be a finite number of at least 0, got {op.gamma}")
+        raise FlownetError.of(
+            "bad-attribute", f"`gamma` of `{op.name}` must be a finite number of at least 0, got {op.gamma}"
+        )
     if not 0 <= op.alpha <= 1:
         raise FlownetError.of("bad-attribute", f"`alpha` of `{op.name}` must be from 0 to 1, got {op.alpha}")

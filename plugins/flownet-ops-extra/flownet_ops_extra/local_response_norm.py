@@ -40,12 +40,16 @@ class LocalResponseNorm(Op):
 
     def checked(self) -> None:
         if self.size < 1 or self.size % 2 == 0:
-            raise FlownetError.of("bad-attribute", f"`size` of `{self.name}` must be odd and at least 1, got {self.size}")
+            raise FlownetError.of(
+                "bad-attribute", f"`size` of `{self.name}` must be odd and at least 1, got {self.size}"
+            )
         for attribute, least in (("alpha", 0), ("beta", 0), ("k", 1e-30)):
             value = getattr(self, attribute)
             if not least <= value < math.inf:
                 must = "above 0" if least else "at least 0"
-                raise FlownetError.of("bad-attribute", f"`{attribute}` of `{self.name}` must be finite and {must}, got {value}")
+                raise FlownetError.of(
+                    "bad-attribute", f"`{attribute}` of `{self.name}` must be finite and {must}, got {value}"
+                )
 
     def infer(self, x: TensorType) -> TensorType:
         if x.rank < 2 or not x.dtype.is_float:
@@ -93,7 +97,15 @@ class LocalResponseNorm(Op):
             ("beta", self.beta), ("k", self.k),
         )  # fmt: skip
         return Template(
-            title, inputs, (("out", type),), source, type.size, constants, _ENERGY, meaning=meaning, work=self.flops(type)
+            title,
+            inputs,
+            (("out", type),),
+            source,
+            type.size,
+            constants,
+            _ENERGY,
+            meaning=meaning,
+            work=self.flops(type),
         )
 
     @classmethod
@@ -101,8 +113,14 @@ class LocalResponseNorm(Op):
         # size 3, alpha 3, beta 1, k 1: each is divided by 1 + the squares of itself and its neighbours
         worked_out = [[[1 / 6], [2 / 15], [3 / 14]]]
         yield Sample(cls(3, alpha=3.0, beta=1.0), {"x": [[[1.0], [2.0], [3.0]]]}, {"y": worked_out})
-        yield Sample(cls(5, alpha=1e-4, beta=0.75, k=2.0), {"x": [[1.0, -2.0, 30.0, 4.0, -5.0, 6.0, 100.0]]}, note="AlexNet's figures")
-        yield Sample(cls(1, alpha=3.0, beta=0.5), {"x": [[[1.0, 2.0]]]}, {"y": [[[1 / 2, 2 / 13**0.5]]]}, note="no neighbours")
+        yield Sample(
+            cls(5, alpha=1e-4, beta=0.75, k=2.0),
+            {"x": [[1.0, -2.0, 30.0, 4.0, -5.0, 6.0, 100.0]]},
+            note="AlexNet's figures",
+        )
+        yield Sample(
+            cls(1, alpha=3.0, beta=0.5), {"x": [[[1.0, 2.0]]]}, {"y": [[[1 / 2, 2 / 13**0.5]]]}, note="no neighbours"
+        )
 
 
 _ENERGY = """

@@ -74,13 +74,22 @@ class Maxout(Op):
         for size in y.shape[2:]:
             inside *= size
         constants = (("k", self.pieces), ("inside", inside))
-        return Template(title, inputs, (("out", result),), source, y.size, constants, meaning=meaning, work=y.size * self.pieces)
+        return Template(
+            title, inputs, (("out", result),), source, y.size, constants, meaning=meaning, work=y.size * self.pieces
+        )
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         yield Sample(cls(2), {"x": [[1.0, 3.0, -2.0, -5.0], [0.5, -0.5, 4.0, 6.0]]}, {"y": [[3.0, -2.0], [0.5, 6.0]]})
-        yield Sample(cls(3), {"x": [[[1.0, -1.0], [2.0, -3.0], [0.0, -2.0]]]}, {"y": [[[2.0, -1.0]]]}, note="each position by itself")
-        yield Sample(cls(2), {"x": [[7.0, 7.0]]}, {"y": [[7.0]]}, note="equals: the first one gets the gradient", grad=False)
+        yield Sample(
+            cls(3),
+            {"x": [[[1.0, -1.0], [2.0, -3.0], [0.0, -2.0]]]},
+            {"y": [[[2.0, -1.0]]]},
+            note="each position by itself",
+        )
+        yield Sample(
+            cls(2), {"x": [[7.0, 7.0]]}, {"y": [[7.0]]}, note="equals: the first one gets the gradient", grad=False
+        )
 
 
 # element i of y stands at n·c·inside + place, its k candidates `inside` apart

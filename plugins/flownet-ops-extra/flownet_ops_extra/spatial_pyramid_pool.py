@@ -32,7 +32,9 @@ class SpatialPyramidPool(Op):
 
     def checked(self) -> None:
         if not self.levels or any(level < 1 for level in self.levels):
-            raise FlownetError.of("bad-attribute", f"`levels` of `{self.name}` must be numbers of at least 1, got {list(self.levels)}")
+            raise FlownetError.of(
+                "bad-attribute", f"`levels` of `{self.name}` must be numbers of at least 1, got {list(self.levels)}"
+            )
 
     def infer(self, x: TensorType) -> TensorType:
         if x.rank != 4 or not x.dtype.is_float:
@@ -76,7 +78,12 @@ class SpatialPyramidPool(Op):
         yield Sample(cls((1, 2)), {"x": image}, {"y": [[9.0, 5.0, 8.0, 4.0, 9.0]]})
         yield Sample(cls((1,)), {"x": image}, {"y": [[9.0]]}, note="one level of one bin is the global maximum")
         two = [[[[1.0, 2.0]], [[4.0, 3.0]]]]
-        yield Sample(cls((2,)), {"x": two}, {"y": [[1.0, 2.0, 1.0, 2.0, 4.0, 3.0, 4.0, 3.0]]}, note="an image lower than the bins are many")
+        yield Sample(
+            cls((2,)),
+            {"x": two},
+            {"y": [[1.0, 2.0, 1.0, 2.0, 4.0, 3.0, 4.0, 3.0]]},
+            note="an image lower than the bins are many",
+        )
 
 
 def _bins(level: int, height: int, width: int) -> Iterator[tuple[int, int, slice, slice]]:

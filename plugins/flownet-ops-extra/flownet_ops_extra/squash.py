@@ -37,11 +37,15 @@ class Squash(Op):
 
     def checked(self) -> None:
         if not 0 < self.epsilon < math.inf:
-            raise FlownetError.of("bad-attribute", f"`epsilon` of `{self.name}` must be finite and above 0, got {self.epsilon}")
+            raise FlownetError.of(
+                "bad-attribute", f"`epsilon` of `{self.name}` must be finite and above 0, got {self.epsilon}"
+            )
 
     def infer(self, x: TensorType) -> TensorType:
         if not x.dtype.is_float or not -x.rank <= self.axis < x.rank:
-            raise FlownetError.of("shape-mismatch", f"`{self.name}` works along axis {self.axis} of floating-point numbers, got {x}")
+            raise FlownetError.of(
+                "shape-mismatch", f"`{self.name}` works along axis {self.axis} of floating-point numbers, got {x}"
+            )
         return x
 
     def forward(self, x: np.ndarray) -> np.ndarray:
@@ -79,7 +83,9 @@ class Squash(Op):
     def samples(cls) -> Iterable[Sample]:
         # length 5 becomes 25/26, length 1 becomes ½
         yield Sample(cls(epsilon=1e-12), {"x": [[3.0, 4.0], [0.6, -0.8]]}, {"y": [[15 / 26, 20 / 26], [0.3, -0.4]]})
-        yield Sample(cls(axis=1, epsilon=1e-12), {"x": [[[3.0, 0.6], [4.0, -0.8]]]}, {"y": [[[15 / 26, 0.3], [20 / 26, -0.4]]]})
+        yield Sample(
+            cls(axis=1, epsilon=1e-12), {"x": [[[3.0, 0.6], [4.0, -0.8]]]}, {"y": [[[15 / 26, 0.3], [20 / 26, -0.4]]]}
+        )
         yield Sample(cls(), {"x": [[0.0, 0.0]]}, {"y": [[0.0, 0.0]]}, note="no direction, no length", grad=False)
 
 

@@ -38,11 +38,15 @@ class SqueezeExcitation(Op):
 
     def checked(self) -> None:
         if self.reduction < 1:
-            raise FlownetError.of("bad-attribute", f"`reduction` of `{self.name}` must be at least 1, got {self.reduction}")
+            raise FlownetError.of(
+                "bad-attribute", f"`reduction` of `{self.name}` must be at least 1, got {self.reduction}"
+            )
 
     def infer(self, x: TensorType) -> TensorType:
         if x.rank != 4 or not x.dtype.is_float or not isinstance(x.shape[1], int) or x.shape[1] < 1:
-            raise FlownetError.of("shape-mismatch", f"`{self.name}` takes float32[n, c, h, w] with a number for c, got {x}")
+            raise FlownetError.of(
+                "shape-mismatch", f"`{self.name}` takes float32[n, c, h, w] with a number for c, got {x}"
+            )
         return x
 
     def parameters(self, x: TensorType) -> Mapping[str, Initial]:
@@ -75,6 +79,13 @@ class SqueezeExcitation(Op):
     def samples(cls) -> Iterable[Sample]:
         # means 2 and −1; inner relu(2 − (−1)·… ) worked out: relu(1·2 + 1·(−1)) = 1; gates σ(1·log 3) and σ(0)
         x = [[[[1.0, 3.0]], [[-2.0, 0.0]]]]
-        weights = {"weight1": [[1.0, 1.0]], "bias1": [0.0], "weight2": [[1.0986122886681098], [0.0]], "bias2": [0.0, 0.0]}
+        weights = {
+            "weight1": [[1.0, 1.0]],
+            "bias1": [0.0],
+            "weight2": [[1.0986122886681098], [0.0]],
+            "bias2": [0.0, 0.0],
+        }
         yield Sample(cls(2), {"x": x, **weights}, {"y": [[[[0.75, 2.25]], [[-1.0, 0.0]]]]})
-        yield Sample(cls(1), {"x": np.linspace(-1, 2, 2 * 3 * 2 * 2).reshape(2, 3, 2, 2)}, note="as many inner units as channels")
+        yield Sample(
+            cls(1), {"x": np.linspace(-1, 2, 2 * 3 * 2 * 2).reshape(2, 3, 2, 2)}, note="as many inner units as channels"
+        )

@@ -148,7 +148,9 @@ class TestBesidePyTorch:
 
     def test_local_response_norm(self, x: np.ndarray) -> None:
         op = extra.LocalResponseNorm(size=5, alpha=0.2, beta=0.75, k=2.0)
-        self.gradients(op, lambda torch, x: torch.nn.functional.local_response_norm(x, 5, alpha=0.2, beta=0.75, k=2.0), x)
+        self.gradients(
+            op, lambda torch, x: torch.nn.functional.local_response_norm(x, 5, alpha=0.2, beta=0.75, k=2.0), x
+        )
 
     def test_maxout(self, x: np.ndarray) -> None:
         self.gradients(extra.Maxout(2), lambda torch, x: x.reshape(2, 3, 2, 5, 7).max(dim=2).values, x)

@@ -34,7 +34,10 @@ def pictures(count: int, seed: int, shape: tuple[int, ...] = (4, 5)) -> tuple[np
 def write(path: Path, images: np.ndarray, labels: np.ndarray, rows: int = 4) -> None:
     features = {"image": {"_type": "Image"}, "label": {"names": CLASSES, "_type": "ClassLabel"}}
     schema = pyarrow.schema(
-        [("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])), ("label", pyarrow.int64())],
+        [
+            ("image", pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])),
+            ("label", pyarrow.int64()),
+        ],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
     cells = [{"bytes": png(image), "path": None} for image in images]
@@ -85,7 +88,9 @@ def test_opening_reads_one_row_group_alone(folder: Path, monkeypatch: pytest.Mon
     read: list[int] = []
     real = pyarrow.parquet.ParquetFile.read_row_group
     monkeypatch.setattr(
-        pyarrow.parquet.ParquetFile, "read_row_group", lambda self, group, **options: read.append(group) or real(self, group, **options)
+        pyarrow.parquet.ParquetFile,
+        "read_row_group",
+        lambda self, group, **options: read.append(group) or real(self, group, **options),
     )
     splits = opened(folder)
     assert read == [0]  # for the size of the pictures
@@ -127,7 +132,11 @@ def test_a_network_trains_on_it(folder: Path, tmp_path: Path) -> None:
     }
     losses: list[float] = []
     net = load(graph, device="cpu", registry=registry)
-    train(net, folder=tmp_path / "run", callback=lambda progress: losses.append(progress.loss) if progress.kind == "epoch" else None)
+    train(
+        net,
+        folder=tmp_path / "run",
+        callback=lambda progress: losses.append(progress.loss) if progress.kind == "epoch" else None,
+    )
     assert losses[-1] < 0.3 * losses[0]  # 17 random pictures of 20 pixels can be learnt by heart
 
 
@@ -136,7 +145,11 @@ def test_a_network_trains_on_it(folder: Path, tmp_path: Path) -> None:
     [
         (lambda path: path.write_bytes(path.read_bytes()[:200]), "data-unreadable", "no Parquet file"),
         (lambda path: path.write_text("hello"), "data-unreadable", "no Parquet file"),
-        (lambda path: write(path, *pictures(2, 0, (3, 3))), "data-wrong-size", "row 0: the picture is [3, 3], the first one [4, 5]"),
+        (
+            lambda path: write(path, *pictures(2, 0, (3, 3))),
+            "data-wrong-size",
+            "row 0: the picture is [3, 3], the first one [4, 5]",
+        ),
     ],
 )
 def test_damaged_files(folder: Path, damage, code: str, says: str) -> None:

@@ -32,7 +32,9 @@ class HeldArrays(Dataset):
 
     def read(self, root: DataRoot) -> Splits:
         if self.key not in _held:
-            raise FlownetError.of("data-missing", "dataset `sklearn_arrays` is for estimators alone", help="use another dataset")
+            raise FlownetError.of(
+                "data-missing", "dataset `sklearn_arrays` is for estimators alone", help="use another dataset"
+            )
         return {"train": _held[self.key]}
 
 

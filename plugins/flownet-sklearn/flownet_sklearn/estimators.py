@@ -89,10 +89,15 @@ class _FlownetEstimator(BaseEstimator):
             self._scale = np.where(spread > 0, spread, 1.0)
         self._seed = seed
         self._source, self._input, self._shape, self._scores = _made_for(self.graph, x.shape[1], outputs)
-        arrays, fields = {self._input: self._prepared(x), name: target}, {self._input: Field(DType.float32, self._shape), name: field}
+        arrays, fields = (
+            {self._input: self._prepared(x), name: target},
+            {self._input: Field(DType.float32, self._shape), name: field},
+        )
         kind = DType.of(self.dtype)  # graph files declare float32; the whole graph is computed in `dtype` all the same
         exact = {key: replace(value, dtype=kind) if value.dtype.is_float else value for key, value in fields.items()}
-        optimizer, options = next(iter(self.optimizer.items())) if isinstance(self.optimizer, Mapping) else (self.optimizer, {})
+        optimizer, options = (
+            next(iter(self.optimizer.items())) if isinstance(self.optimizer, Mapping) else (self.optimizer, {})
+        )
         with held(ArraySplit(arrays, fields)) as key:
             section = {
                 "loss": {loss: {"in": [self._scores, name]}},

@@ -113,7 +113,14 @@ def test_pipelines_and_grid_searches() -> None:
     [
         ({**IMAGES, "vars": {"outputs": 2}}, "input-mismatch"),
         ({"flownet": 1, "inputs": {"x": "float32[N, 4]"}, "nodes": [{"dense": {"units": 5}}]}, "output-mismatch"),
-        ({"flownet": 1, "inputs": {"a": "float32[N, 4]", "b": "float32[N, 4]"}, "nodes": [{"add": {"in": ["a", "b"]}}]}, "input-mismatch"),
+        (
+            {
+                "flownet": 1,
+                "inputs": {"a": "float32[N, 4]", "b": "float32[N, 4]"},
+                "nodes": [{"add": {"in": ["a", "b"]}}],
+            },
+            "input-mismatch",
+        ),
         ({"flownet": 1, "inputs": {"x": "float32[N, 4]"}, "nodes": ["sofmax"]}, "unknown-op"),
     ],
 )

@@ -51,7 +51,10 @@ def test_a_part_is_held_out() -> None:
     assert {name: len(split) for name, split in splits.items()} == {"train": 120, "test": 30}
 
 
-@pytest.mark.parametrize(("options", "says"), [({"which": "moon"}, "did you mean `moons`"), ({"which": "blobs", "noise": 0.1}, "leave `noise` out")])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"which": "moon"}, "did you mean `moons`"), ({"which": "blobs", "noise": 0.1}, "leave `noise` out")],
+)
 def test_wrong_options(options: dict, says: str) -> None:
     with pytest.raises(flownet.FlownetError, match=says):
         Sklearn(**options).open()
