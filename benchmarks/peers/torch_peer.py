@@ -1,0 +1,204 @@
+"""PyTorch as a worker of the benchmark: eager, channels_last, torch.compile in both layouts.
+
+Inference folds batch norm into the convolutions (PyTorch's own function for it) and runs in inference mode. The update
+is torch.optim.SGD with `fused=True`, the fastest on a CPU.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from protocol import Network, role, serve
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+torch.set_num_threads(2)
+torch._dynamo.config.automatic_dynamic_shapes = False  # each row is compiled for its own shapes
+torch._dynamo.config.recompile_limit = 64
+
+
+class Shortcut(nn.Module):
+    """Sub-sampling with new channels of zeros (option A)."""
+
+    def __init__(self, stride: list[int], channels: int) -> None:
+        super().__init__()
+        self.stride, self.channels = stride, channels
+
+    def forward(self, x):
+        if self.stride != [1, 1]:
+            x = x[:, :, :: self.stride[0], :: self.stride[1]]
+        more = self.channels - x.shape[1]
+        return F.pad(x, (0, 0, 0, 0, more // 2, more - more // 2)) if more else x
+
+
+class GlobalAvgPool(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3))
+
+
+class Model(nn.Module):
+    """The layers as modules, and `forward` written out as one would by hand: a line for each."""
+
+    def __init__(self, network: Network, output: str) -> None:
+        super().__init__()
+        names, lines = {network.input: "x"}, []
+        for index, layer in enumerate(network.until(output)):
+            makes = [f"v{index}"]
+            if layer["op"] == "max_pool" and network.indices_used(layer):
+                makes.append(f"i{index}")
+            arguments = ", ".join(names[value] for value in layer["in"])
+            if layer["op"] == "add":
+                lines.append(f"v{index} = {' + '.join(names[value] for value in layer['in'])}")
+            else:
+                setattr(self, f"layer{index}", self.module(layer, len(makes) > 1))
+                lines.append(f"{', '.join(makes)} = self.layer{index}({arguments})")
+            names |= dict(zip(layer["out"], makes, strict=False))
+            self.load(network, layer, index)
+        scope: dict[str, Any] = {}
+        exec("def forward(self, x):\n    " + "\n    ".join([*lines, f"return {names[output]}"]), scope)
+        self._forward = scope["forward"]
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+    @staticmethod
+    def module(layer: dict[str, Any], indices: bool) -> nn.Module:
+        window = {name: tuple(layer[name]) for name in ("kernel", "stride", "padding") if "kernel" in layer}
+        if window:
+            window["kernel_size"] = window.pop("kernel")
+        bias = "bias" in layer["params"]
+        match layer["op"]:
+            case "dense":
+                return nn.LazyLinear(layer["shape"][-1], bias=bias)
+            case "conv2d":
+                return nn.LazyConv2d(layer["channels"], **window, groups=layer["groups"], bias=bias)
+            case "conv_transpose2d":
+                return nn.LazyConvTranspose2d(layer["channels"], **window, groups=layer["groups"], bias=bias)
+            case "batch_norm":
+                return nn.BatchNorm2d(layer["shape"][1], eps=layer["epsilon"])
+            case "max_pool":
+                return nn.MaxPool2d(**window, return_indices=indices)
+            case "avg_pool":
+                return nn.AvgPool2d(**window)
+            case "max_unpool":
+                return nn.MaxUnpool2d(**window)
+            case "softmax":
+                return nn.Softmax(layer["axis"])
+            case "shortcut":
+                return Shortcut(layer["stride"], layer["channels"] or layer["shape"][1])
+        return {"relu": nn.ReLU, "tanh": nn.Tanh, "flatten": nn.Flatten, "global_avg_pool": GlobalAvgPool}[
+            layer["op"]
+        ]()
+
+    def load(self, network: Network, layer: dict[str, Any], index: int) -> None:
+        if not layer["params"]:
+            return
+        module = getattr(self, f"layer{index}")
+        torch_names = {"mean": "running_mean", "variance": "running_var"}
+        for argument, name in layer["params"].items():
+            key = role(argument) if layer["op"] == "batch_norm" else argument
+            array = torch.from_numpy(network.arrays[name].copy())
+            if key in torch_names:
+                setattr(module, torch_names[key], array)
+            else:
+                setattr(module, key, nn.Parameter(array))
+        if isinstance(module, nn.modules.lazy.LazyModuleMixin):
+            module._infer_parameters = lambda *_: None
+            for hook in list(module._forward_pre_hooks):
+                del module._forward_pre_hooks[hook]
+            plain = {"LazyLinear": nn.Linear, "LazyConv2d": nn.Conv2d, "LazyConvTranspose2d": nn.ConvTranspose2d}
+            weight, kind = module.weight, type(module).__name__
+            if kind == "LazyLinear":
+                module.in_features = weight.shape[1]
+            else:
+                module.in_channels = weight.shape[0 if "Transpose" in kind else 1] * (
+                    1 if "Transpose" in kind else module.groups
+                )
+            module.__class__ = plain[kind]
+
+
+def without_batch_norm(network: Network) -> Network:
+    """Every normalisation behind a convolution folded into its weights."""
+    made = {layer["out"][0]: layer for layer in network.layers}
+    renamed: dict[str, str] = {}
+    layers = []
+    for layer in network.layers:
+        layer["in"] = [renamed.get(name, name) for name in layer["in"]]
+        conv = made.get(layer["in"][0]) if layer["in"] else None
+        if layer["op"] == "batch_norm" and conv and conv["op"] == "conv2d":
+            norm = {role(a): torch.from_numpy(network.arrays[n]) for a, n in layer["params"].items()}
+            tensors = [
+                torch.from_numpy(network.arrays[conv["params"][a]]) if a in conv["params"] else None
+                for a in ("weight", "bias")
+            ]
+            weight, bias = fuse_conv_bn_weights(
+                *tensors, norm["mean"], norm["variance"], layer["epsilon"], norm["weight"], norm["bias"]
+            )
+            key = conv["out"][0]
+            conv["params"] = {"weight": f"{key}.folded_weight", "bias": f"{key}.folded_bias"}
+            network.arrays |= {
+                f"{key}.folded_weight": weight.detach().numpy(),
+                f"{key}.folded_bias": bias.detach().numpy(),
+            }
+            renamed[layer["out"][0]] = key
+        else:
+            layers.append(layer)
+    network.layers = layers
+    return network
+
+
+class PyTorch:
+    version = f"PyTorch {torch.__version__.partition('+')[0]}"
+
+    def variants(self, mode: str) -> list[str]:
+        return ["eager", "channels_last", "compile", "compile+channels_last"]
+
+    def forget(self) -> None:
+        torch._dynamo.reset()
+
+    def train(self, network: Network, variant: str):
+        model, x = self._placed(Model(network, network.logits), network, variant)
+        label = torch.from_numpy(network.label)
+        settings = {"momentum": network.momentum, "weight_decay": network.weight_decay}
+        optimizer = torch.optim.SGD(model.parameters(), network.learning_rate, **settings, fused=True)
+
+        def loss_of(x, label):
+            return F.cross_entropy(model(x), label)
+
+        if variant.startswith("compile"):
+            loss_of = torch.compile(loss_of, fullgraph=True)
+
+        def step() -> float:
+            optimizer.zero_grad()
+            loss = loss_of(x, label)
+            loss.backward()
+            optimizer.step()
+            return loss.item()
+
+        return step
+
+    def infer(self, network: Network, variant: str):
+        network = without_batch_norm(network)
+        model, x = self._placed(Model(network, network.output).eval(), network, variant)
+        if variant.startswith("compile"):
+            torch._inductor.config.freezing = True  # weights are constants: packed once
+            model = torch.compile(model, fullgraph=True)
+
+        def step():
+            with torch.inference_mode() if not variant.startswith("compile") else torch.no_grad():
+                return model(x)
+
+        return step
+
+    @staticmethod
+    def _placed(model: nn.Module, network: Network, variant: str):
+        x = torch.from_numpy(network.x)
+        if variant.endswith("channels_last") and x.dim() == 4:
+            return model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
+        return model, x
+
+
+if __name__ == "__main__":
+    serve(PyTorch)
