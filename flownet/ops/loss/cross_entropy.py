@@ -156,6 +156,8 @@ class CrossEntropy(Op):
         logits = [[log2, 0.0, 0.0], [5.0, 5.0, 5.0]]
         label = np.array([0, 2], np.int32)
         yield Sample(cls(), {"logits": logits, "target": label}, {"y": (log2 + log3) / 2})
+        yield Sample(cls("sum"), {"logits": logits, "target": label}, {"y": log2 + log3})
+        yield Sample(cls("none", ignore_index=2), {"logits": logits, "target": label}, {"y": [log2, 0.0]})
         yield Sample(cls("none"), {"logits": logits, "target": [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]}, {"y": [1.5 * log2, log3]},
                      note="soft targets")  # fmt: skip
         yield Sample(cls(class_weights=(3.0, 1.0, 1.0)), {"logits": logits, "target": label}, {"y": (3 * log2 + log3) / 4})
