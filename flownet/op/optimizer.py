@@ -1,13 +1,13 @@
-"""What an optimiser is: an elementwise op from a parameter and its gradient to the parameter's next value."""
+"""What optimisers share: states as large as the parameter, and updates named after them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from flownet.errors import FlownetError
-from flownet.expression import Expression, names, parse
 from flownet.op.contract import Initial
 from flownet.op.elementwise import ElementwiseOp
 from flownet.types import TensorType
@@ -17,63 +17,56 @@ __all__ = ["Optimizer"]
 
 @dataclass(frozen=True)
 class Optimizer(ElementwiseOp):
-    """Base class of optimisers. A subclass says by `rule` what happens to one element.
+    """Base class: an optimiser is `state_names`, `needs_step`, and an expression for `new_parameter` and each `new_<state>`.
 
-    Operands are `parameter`, `gradient`, `learning_rate` (a scalar that the schedule sets at each step), `step` (a scalar
-    that counts from 1) and the names of `memory`; those that the rule does not use are not there.
-
-    learning_rate: the base rate, which the schedule scales
-    weight_decay:  λ, in every optimiser's own sense
+    state_names: the states that it keeps for each parameter; they may depend on attributes, so that none is kept in vain
+    needs_step:  whether its expressions use `step`
     """
 
-    learning_rate: float = 0.01
-    weight_decay: float = 0.0
-
-    category: ClassVar[str] = "optimizer"
-    differentiable: ClassVar[tuple[str, ...] | None] = ()
+    category = "optimizer"
+    differentiable = ()
+    needs_step: ClassVar[bool] = False
 
     @property
-    def memory(self) -> tuple[str, ...]:
-        """The names of what is kept for each element from step to step; it starts at 0."""
+    def state_names(self) -> tuple[str, ...]:
         return ()
 
     @property
-    def rule(self) -> Mapping[str, str]:
-        """Output -> expression: `new_parameter`, and `new_<name>` for each name of the memory, which others may use."""
-        raise NotImplementedError(f"{type(self).__name__}.rule")
-
-    @property
-    def expression(self) -> Mapping[str, str]:  # type: ignore[override]
-        return self.rule
-
-    @property
     def operands(self) -> tuple[str, ...]:  # type: ignore[override]
-        used = {name for text in self.rule.values() for name in names(parse(text))}
-        scalars = tuple(name for name in ("learning_rate", "step") if name in used)
-        return ("parameter", "gradient", *scalars, *self.memory)
+        return ("parameter", "gradient", "learning_rate", *(("step",) if self.needs_step else ()), *self.state_names)
 
     @property
     def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
-        return ("new_parameter", *(f"new_{name}" for name in self.memory))
+        return ("new_parameter", *(f"new_{name}" for name in self.state_names))
 
     @property
     def updates(self) -> Mapping[str, str]:  # type: ignore[override]
-        return {name: f"new_{name}" for name in ("parameter", *self.memory)}
-
-    def expressions(self) -> Mapping[str, Expression]:
-        found = super().expressions()  # in the order of the rule, in which one may use what stands above it
-        return {output: found[output] for output in self.outputs}
+        return {name: f"new_{name}" for name in ("parameter", *self.state_names)}
 
     def states(self, parameter: TensorType) -> Mapping[str, Initial]:
-        return {name: Initial(parameter, is_parameter=False) for name in self.memory}
+        return {name: Initial(parameter, is_parameter=False) for name in self.state_names}
 
-    def checked(self) -> None:
-        self.require("learning_rate", "at least 0", self.learning_rate >= 0)
-        self.require("weight_decay", "at least 0", self.weight_decay >= 0)
+    def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
+        results = super().result_types(types)
+        for name in ("learning_rate", "step"):
+            if name in types and types[name].rank:
+                raise FlownetError.of("shape-mismatch", f"`{self.name}` takes one number as `{name}`, got {types[name]}")
+        for name in ("gradient", *self.state_names):
+            if types[name] != types["parameter"]:
+                raise FlownetError.of(
+                    "shape-mismatch", f"`{self.name}` takes a `{name}` like the parameter {types['parameter']}, got {types[name]}"
+                )
+        return results
 
-    def require(self, attribute: str, must: str, holds: bool) -> None:
-        """Raise FlownetError (`bad-attribute`) unless it holds."""
-        if not holds:
-            raise FlownetError.of(
-                "bad-attribute", f"`{attribute}` of `{self.name}` must be {must}, got {getattr(self, attribute)}"
-            )
+    def _check(self, below_one: tuple[str, ...] = (), positive: tuple[str, ...] = (), at_least_zero: tuple[str, ...] = ()) -> None:
+        """Raise FlownetError (`bad-attribute`) for a value out of its range; `learning_rate` and `weight_decay` are at least 0."""
+        rules = (
+            (below_one, lambda value: 0 <= value < 1, "at least 0 and below 1"),
+            (positive, lambda value: value > 0, "above 0"),
+            (("learning_rate", "weight_decay", *at_least_zero), lambda value: value >= 0, "at least 0"),
+        )
+        for names, holds, must in rules:
+            for name in names:
+                value = getattr(self, name)
+                if not (holds(value) and math.isfinite(value)):
+                    raise FlownetError.of("bad-attribute", f"`{name}` of `{self.name}` must be {must}, got {value}")

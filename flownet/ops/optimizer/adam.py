@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flownet.op import Sample
+from flownet.op import Optimizer, Sample
 from flownet.ops.optimizer.moments import correction, running_mean
-from flownet.ops.optimizer.optimizer import Optimizer
 
 __all__ = ["Adam"]
 

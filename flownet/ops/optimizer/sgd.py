@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flownet.op import Sample
-from flownet.ops.optimizer.optimizer import Optimizer
+from flownet.op import Optimizer, Sample
 from flownet.ops.requirements import bad_attribute
 
 __all__ = ["Sgd"]
