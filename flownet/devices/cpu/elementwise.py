@@ -7,6 +7,8 @@ scratch memory that all steps of a program share (they run one behind the other)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
+from types import CodeType
 
 import numpy as np
 
@@ -62,16 +64,13 @@ def compile_elementwise(
             for i, argument in enumerate(expression.arguments)
         )
         function = FUNCTIONS[expression.function].numpy
-        with np.errstate(all="ignore"):
-            tiny = [_tiny(argument) for argument in arguments]
-            sample = np.asarray(function(*tiny))
-        if known is computed and expression.function in COMPARISONS:
-            sample = sample.astype(number_type(tiny))  # the ufunc writes 1 and 0 into it
-        shape = np.broadcast_shapes(*(np.asarray(argument).shape for argument in arguments))
-        fits = out is not None and sample.dtype == out.dtype and shape == out.shape
+        kinds = tuple(a.dtype if isinstance(a, np.ndarray) else type(a) for a in arguments)
+        dtype = _result_type(expression.function, kinds, known is conditions)
+        shape = np.broadcast_shapes(*(a.shape for a in arguments if isinstance(a, np.ndarray)))
+        fits = out is not None and dtype == out.dtype and shape == out.shape
         if fits and expression.function == "where":  # it writes twice, and so must not overwrite what it reads
             fits = not any(isinstance(a, np.ndarray) and np.may_share_memory(a, out) for a in arguments)
-        target = out if fits and out is not None else scratch.array(next(counter), shape, sample.dtype)
+        target = out if fits and out is not None else scratch.array(next(counter), shape, dtype)
         if isinstance(function, np.ufunc):
             calls.append((function, (*arguments, target)))
         elif expression.function == "where":
@@ -85,7 +84,9 @@ def compile_elementwise(
         remaining.remove(name)
         out = outputs[name]
         operand_overwritten = [o for o, array in operands.items() if np.may_share_memory(array, out)]
-        still_read = any(_reads(expressions[later], operand_overwritten, computed | {expression: None}) for later in remaining)
+        still_read = any(
+            _reads(expressions[later], operand_overwritten, computed | {expression: None}) for later in remaining
+        )
         direct = not still_read
         value = result_of(expression, out if direct else None)
         if value is not out:
@@ -116,8 +117,14 @@ def _sequence(calls: list[tuple[Callable[..., object], tuple[object, ...]]]) -> 
         lines.append(f"    f{i}({', '.join(names)})")
     bound = ", ".join(f"{name}={name}" for name in scope)  # defaults are locals: faster than globals
     source = f"def step({bound}):\n" + "\n".join(lines or ["    pass"])
-    exec(compile(source, "<elementwise>", "exec"), scope)  # our own text, nothing of a user's is in it
+    exec(_compiled(source), scope)
     return scope["step"]  # type: ignore[return-value]
+
+
+@cache
+def _compiled(source: str) -> CodeType:
+    """The code of a source, which many nodes of a deep network share: it is our own text, nothing of a user's is in it."""
+    return compile(source, "<elementwise>", "exec")
 
 
 def _where(condition: object, chosen: object, otherwise: object, out: np.ndarray) -> None:
@@ -129,9 +136,16 @@ def _through_copy(function: Callable[..., object], arguments: tuple[object, ...]
     np.copyto(out, function(*arguments))  # type: ignore[arg-type]
 
 
-def _tiny(argument: object) -> object:
-    """An array of the same element type, to learn the element type of a result."""
-    return np.ones((), argument.dtype)[None] if isinstance(argument, np.ndarray) else argument
+@cache
+def _result_type(function: str, kinds: tuple[object, ...], chooses: bool) -> np.dtype:
+    """The element type of a function's result for arrays of those types and Python's own numbers, by trying it on ones.
+
+    A comparison gives 1 or 0 in the type of what it compares, unless it only `chooses`.
+    """
+    tiny = [np.ones(1, kind) if isinstance(kind, np.dtype) else kind(1) for kind in kinds]  # type: ignore[operator]
+    with np.errstate(all="ignore"):
+        dtype = np.asarray(FUNCTIONS[function].numpy(*tiny)).dtype
+    return number_type(tiny) if function in COMPARISONS and not chooses else dtype
 
 
 def _reads(expression: Expression, operands: list[str], computed: Mapping[Expression, object]) -> bool:
