@@ -6,6 +6,8 @@ writes to it. Indices count pixels of the plane, as floats (exact up to 2^24).
 
 from __future__ import annotations
 
+import re
+
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.target import Target
 
@@ -17,10 +19,10 @@ _LEAST = "-3.402823466e38f"
 
 def _kernel(name: str, body: list[str], arguments: list[Argument], planes: int, flops: int, target: Target) -> Kernel:
     if target.kind == "gpu":  # a plane a work-item
-        body = [f"const int plane = g0 * 64 + (int)get_local_id(0); if (plane >= {planes}) return;", *body]
-        lines = ["typedef float vec; typedef float vecu; typedef int ivec;"]
+        text = [re.sub(r"\bvecu?\b", "float", line) for line in body]
+        body = [f"const int plane = g0 * 64 + (int)get_local_id(0); if (plane < {planes}) {{", *text, "}"]
         return Kernel(
-            name, tuple(body), tuple(arguments), (-(-planes // 64), 1, 1), tuple(lines), (64, 1, 1), flops,
+            name, tuple(body), tuple(arguments), (-(-planes // 64), 1, 1), (), (64, 1, 1), flops,
             4 * sum(a.size for a in arguments), "a plane a work-item",
         )  # fmt: skip
     return Kernel(
