@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def step_overhead(steps: int = 1000) -> dict[str, float]:
     g.graph.output(value.name)
     program = Session(CPU()).plan(g.graph).program
     arrays = [np.zeros(4, np.float32) for _ in range(steps + 1)]
-    pairs = list(zip(arrays, arrays[1:], strict=False))
+    pairs = list(pairwise(arrays))
     maximum = np.maximum
 
     def bare() -> None:
