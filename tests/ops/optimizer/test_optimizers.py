@@ -12,25 +12,25 @@ from flownet.ops.optimizer.rmsprop import RmsProp
 from flownet.ops.optimizer.sgd import Sgd
 
 CASES = {
-    "sgd": (Sgd(0.1, 0.01), lambda o, p: o.SGD(p, lr=0.1, weight_decay=0.01)),
-    "momentum": (Sgd(0.1, 0.01, 0.9), lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01)),
-    "nesterov": (Sgd(0.1, 0.01, 0.9, True), lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)),
-    "adam": (Adam(0.01), lambda o, p: o.Adam(p, lr=0.01)),
-    "adam with L2": (Adam(0.01, 0.1), lambda o, p: o.Adam(p, lr=0.01, weight_decay=0.1)),
-    "adamw": (AdamW(0.01, 0.1), lambda o, p: o.AdamW(p, lr=0.01, weight_decay=0.1)),
-    "rmsprop": (RmsProp(0.01, 0.1), lambda o, p: o.RMSprop(p, lr=0.01, weight_decay=0.1)),
-    "rmsprop with momentum": (RmsProp(0.01, 0.0, momentum=0.9), lambda o, p: o.RMSprop(p, lr=0.01, momentum=0.9)),
+    "sgd": (Sgd(learning_rate=0.1, weight_decay=0.01), lambda o, p: o.SGD(p, lr=0.1, weight_decay=0.01)),
+    "momentum": (Sgd(learning_rate=0.1, weight_decay=0.01, momentum=0.9), lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01)),
+    "nesterov": (Sgd(learning_rate=0.1, weight_decay=0.01, momentum=0.9, nesterov=True), lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)),
+    "adam": (Adam(learning_rate=0.01), lambda o, p: o.Adam(p, lr=0.01)),
+    "adam with L2": (Adam(learning_rate=0.01, weight_decay=0.1), lambda o, p: o.Adam(p, lr=0.01, weight_decay=0.1)),
+    "adamw": (AdamW(learning_rate=0.01, weight_decay=0.1), lambda o, p: o.AdamW(p, lr=0.01, weight_decay=0.1)),
+    "rmsprop": (RmsProp(learning_rate=0.01, weight_decay=0.1), lambda o, p: o.RMSprop(p, lr=0.01, weight_decay=0.1)),
+    "rmsprop with momentum": (RmsProp(learning_rate=0.01, momentum=0.9), lambda o, p: o.RMSprop(p, lr=0.01, momentum=0.9)),
 }
 
 
 def _run(op, parameter, gradients, rate):
-    state = {name: np.zeros_like(parameter) for name in op.memory}
+    state = {name: np.zeros_like(parameter) for name in op.state_names}
     for step, gradient in enumerate(gradients, 1):
         scalars = {"learning_rate": np.asarray(rate, parameter.dtype), "step": np.asarray(step, parameter.dtype)}
         given = {"parameter": parameter, "gradient": gradient, **scalars, **state}
         results = dict(zip(op.outputs, op.run({name: given[name] for name in op.operands}), strict=True))
         parameter = results["new_parameter"]
-        state = {name: results[f"new_{name}"] for name in op.memory}
+        state = {name: results[f"new_{name}"] for name in op.state_names}
     return parameter
 
 
@@ -63,7 +63,7 @@ def test_what_a_rule_does_not_use_is_not_there():
     assert Adam().operands == ("parameter", "gradient", "learning_rate", "step", "m", "v")
 
 
-@pytest.mark.parametrize("op", [Sgd(momentum=1.0), Sgd(-0.1), Sgd(nesterov=True), Adam(beta2=1.0), RmsProp(alpha=1.5)])
+@pytest.mark.parametrize("op", [Sgd(momentum=1.0), Sgd(learning_rate=-0.1), Sgd(nesterov=True), Adam(beta2=1.0), RmsProp(alpha=1.5)])
 def test_impossible_attributes(op):
     with pytest.raises(FlownetError) as caught:
         op.checked()
