@@ -8,12 +8,13 @@ A plugin is a module or an object with functions of these names, marked with `@f
     def flownet_ops():
         return [Maxout]
 
-Packages name it in the entry-point group `flownet`; single files are loaded by `--plugin-dir` or by `plugins:` in a graph
-file. A plugin may state the version of this API that it was written for (`flownet_api = 1` in the module); one that
-is not supported is refused with a message that says what to install.
+Packages name it in the entry-point group `flownet`; single files are loaded by `--plugin-dir` or by `plugins:` in a
+graph file. A plugin may state the version of this API that it was written for (`flownet_api = 1` in the module); one
+that is not supported is refused with a message that says what to install.
 
-The hooks that bring things are called once, when a registry is made, without arguments; import what is heavy inside them.
-The hooks of training are told what happens: a plugin implements those that it needs, with those arguments that it needs.
+The hooks that bring things are called once, when a registry is made, without arguments; import what is heavy inside
+them. The hooks of training are told what happens: a plugin implements those that it needs, with those arguments that
+it needs.
 """
 
 from __future__ import annotations
@@ -100,12 +101,12 @@ def flownet_commands() -> Iterable[Any]:  # type: ignore[empty-body]
 
 @hookspec
 def flownet_train_start(run: Any) -> None:
-    """Training begins. `run` is the `flownet.training.run.Run`: its `folder`, `document`, `session`, `trainer`, `text`."""
+    """Training begins. `run` is a `flownet.training.run.Run`: its `folder`, `document`, `session`, `trainer`, `text`."""
 
 
 @hookspec
 def flownet_train_step(run: Any, record: Mapping[str, Any]) -> None:
-    """A step of `run` was logged: `record` is the line that goes to the log (step, epoch, loss, metrics, learning rate, time)."""
+    """A step of `run` was logged: `record` is the log's line (step, epoch, loss, metrics, learning rate, time)."""
 
 
 @hookspec
@@ -115,4 +116,4 @@ def flownet_train_epoch(run: Any, record: Mapping[str, Any]) -> None:
 
 @hookspec
 def flownet_train_end(run: Any, result: Mapping[str, Any]) -> None:
-    """Training ended, also by Ctrl-C, early stopping or an error: `result` says which, with the last figures of `run`."""
+    """Training ended, also by Ctrl-C, early stopping or an error: `result` says which, with the figures of `run`."""

@@ -19,8 +19,8 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, is_dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,7 +107,7 @@ class Registry:
             for point in sorted(importlib.metadata.entry_points(group=hookspecs.PROJECT), key=_distribution):
                 self._register_entry_point(point)
 
-    # -- looking things up -----------------------------------------------------------------------------------------------
+    # -- looking things up -------------------------------------------------------------------------------------------
 
     def names(self, kind: str) -> list[str]:
         return sorted(self._things[kind])
@@ -144,7 +144,7 @@ class Registry:
         """The plugins that do not work, each with its `problem`."""
         return [plugin for plugin in self.plugins.values() if plugin.problem is not None]
 
-    # -- registering -----------------------------------------------------------------------------------------------------
+    # -- registering -------------------------------------------------------------------------------------------------
 
     def register(self, module: Any, name: str, version: str = "", origin: str = "", digest: str = "") -> Plugin:
         """Take in one plugin, whole or not at all. Raises FlownetError for what makes it unusable.
@@ -199,7 +199,7 @@ class Registry:
                 "no-plugin-dir", f"there is no folder `{folder}`", help="`--plugin-dir` names a folder of .py files"
             )
         files = [path for path in sorted(folder.glob("*.py")) if not path.name.startswith(("_", "test_", "conftest"))]
-        return [self._isolated(path.stem, str(path), lambda path=path: self.load_file(path)) for path in files]
+        return [self._isolated(path.stem, str(path), partial(self.load_file, path)) for path in files]
 
     def load_file(self, path: Path | str) -> Plugin:
         """Take in one Python file as a plugin. This runs the file: callers ask the user first where that is due."""
@@ -297,7 +297,7 @@ class Listeners:
         warnings.warn(str(problem), RuntimeWarning, stacklevel=3)
 
 
-# -- what a plugin brings ------------------------------------------------------------------------------------------------
+# -- what a plugin brings --------------------------------------------------------------------------------------------
 
 
 def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[str, Any]]:
@@ -313,6 +313,7 @@ def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[st
         yield from things.items()
         return
     seen: dict[str, Any] = {}
+    thing: Any
     for thing in things:
         if wrong := _what_is_wrong(kind, thing):
             raise _bad_contribution(plugin, hook, thing, wrong)
@@ -345,11 +346,8 @@ def _what_is_wrong(kind: str, thing: Any) -> str:
         base = _CLASSES[kind]
         if not (isinstance(thing, type) and issubclass(thing, base)):
             return f"classes derived from `{base.__name__}`"
-        if (
-            not is_dataclass(thing)
-            or "__dataclass_fields__" not in vars(thing)
-            or not thing.__dataclass_params__.frozen
-        ):  # type: ignore[attr-defined]
+        own: Any = vars(thing).get("__dataclass_params__")  # a base class's do not count
+        if own is None or not own.frozen:
             return "frozen dataclasses: put `@dataclass(frozen=True)` above the class"
     if missing := [name for name in _METHODS.get(kind, ()) if not hasattr(thing, name)]:
         return f"{kind}s, which have `{missing[0]}`"

@@ -47,7 +47,7 @@ def registry() -> Registry:
     return Registry(entry_points=False)
 
 
-# -- looking up --------------------------------------------------------------------------------------------------------------
+# -- looking up ------------------------------------------------------------------------------------------------------
 
 
 def test_the_built_ins_are_a_plugin(registry: Registry) -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_name_of_a_kind_that_nobody_brings(registry: Registry) -> Non
     assert caught.value.diagnostics[0].help == "no plugin brings one"
 
 
-# -- taking in ---------------------------------------------------------------------------------------------------------------
+# -- taking in -------------------------------------------------------------------------------------------------------
 
 
 def test_a_plugin_is_listed_with_what_it_brings(registry: Registry) -> None:
@@ -126,7 +126,7 @@ def test_a_copy_of_a_file_is_no_conflict_and_a_changed_copy_is(registry: Registr
     assert third.problem.code == "plugin-conflict"
 
 
-# -- conflicts ---------------------------------------------------------------------------------------------------------------
+# -- conflicts -------------------------------------------------------------------------------------------------------
 
 
 def test_a_name_that_two_plugins_claim_is_nobodys(registry: Registry) -> None:
@@ -163,7 +163,7 @@ def test_two_of_one_name_in_one_plugin() -> None:
     assert problem.code == "plugin-conflict"
 
 
-# -- refusals ----------------------------------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_hook_that_fails_leaves_nothing_behind(registry: Registry) -> None:
     assert not registry.manager.is_registered(module)
 
 
-# -- folders and files -------------------------------------------------------------------------------------------------------
+# -- folders and files -----------------------------------------------------------------------------------------------
 
 
 def test_a_folder_with_good_and_broken_files(registry: Registry, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_file_has_a_digest_for_a_version(registry: Registry, tmp_path: Path) -
     assert registry.load_file(path).digest == hashlib.sha256(b"flownet_api = 1\n").hexdigest()[:16]
 
 
-# -- listeners ---------------------------------------------------------------------------------------------------------------
+# -- listeners -------------------------------------------------------------------------------------------------------
 
 
 def test_listeners_are_told_in_the_order_of_pluggy_the_latest_first(registry: Registry) -> None:

@@ -54,12 +54,23 @@ __all__ = ["command"]
 @graph_options
 @invocation
 def command(
-    state: Invocation, graph: str, first: str, second: str, inputs_file: str | None, weights_file: str | None, batch: int,
-    tolerance: float, forward_only: bool, without: tuple[str, ...], out: str | None, sizes: dict[str, int], seed: int | None,
-) -> int:  # fmt: skip
+    state: Invocation,
+    graph: str,
+    first: str,
+    second: str,
+    inputs_file: str | None,
+    weights_file: str | None,
+    batch: int,
+    tolerance: float,
+    forward_only: bool,
+    without: tuple[str, ...],
+    out: str | None,
+    sizes: dict[str, int],
+    seed: int | None,
+) -> int:
     """Run a graph on two devices, forward and backward, and name the first node whose values differ.
 
-    The smallest graph that still shows the difference is written as a graph file, with what to feed it beside it as .npz.
+    The smallest graph that still shows the difference is written as a graph file, what to feed it beside it as .npz.
     Exit status 1 if there is a difference.
 
     \b
@@ -79,9 +90,16 @@ def command(
         sides.append(Side(name, device, pipeline_of(device, state.registry), left_out))
     inputs = _arrays(inputs_file, document) if inputs_file else made_up_inputs(document.graph, batch, number, sizes)
     found = compare(
-        document, *sides, inputs, weights=read_tensors(weights_file).tensors if weights_file else None, tolerance=tolerance,
-        backward=not forward_only, seed=number, registry=state.registry,
-    )  # fmt: skip
+        document,
+        sides[0],
+        sides[1],
+        inputs,
+        weights=read_tensors(weights_file).tensors if weights_file else None,
+        tolerance=tolerance,
+        backward=not forward_only,
+        seed=number,
+        registry=state.registry,
+    )
     files = _write(found, graph, out) if found.first else None
     _tell(state, found, first, second, files, weights_file)
     return int(found.first is not None)
@@ -132,10 +150,20 @@ def _tell(
         difference = None
         if first is not None and files is not None:
             difference = {
-                "node": first.node, "op": first.op, "direction": first.direction, "value": first.value, "place": list(first.place),
-                "a": first.a, "b": first.b, "error": first.error, "elements": list(first.elements), "fused": first.fused,
-                "smallest": str(files[0]), "inputs": str(files[1]), "smallest_nodes": found.nodes,
-            }  # fmt: skip
+                "node": first.node,
+                "op": first.op,
+                "direction": first.direction,
+                "value": first.value,
+                "place": list(first.place),
+                "a": first.a,
+                "b": first.b,
+                "error": first.error,
+                "elements": list(first.elements),
+                "fused": first.fused,
+                "smallest": str(files[0]),
+                "inputs": str(files[1]),
+                "smallest_nodes": found.nodes,
+            }
         state.out.document(
             {
                 "compared": found.compared,
@@ -157,7 +185,8 @@ def _tell(
     wrong, total = first.elements
     state.out.say(_headline(found), style="bold red")
     state.out.say(
-        f"  {a} has {first.a:.9g}, {b} has {first.b:.9g}; {wrong} of {total} elements differ, by up to {first.error:.2g} of the value's magnitude"
+        f"  {a} has {first.a:.9g}, {b} has {first.b:.9g}; {wrong} of {total} elements differ, "
+        f"by up to {first.error:.2g} of the value's magnitude"
     )
     state.out.say(
         f"  the value is `{first.value}`, computed {first.direction}"

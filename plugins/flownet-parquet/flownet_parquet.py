@@ -220,7 +220,8 @@ class ParquetSplit:
                 pixels = _decoded(value, self.options, file, at)
                 if pixels.shape != field.shape:
                     raise FlownetError.of(
-                        "data-wrong-size", f"{file}, row {at}: the picture is {list(pixels.shape[1:])}, the first one {list(field.shape[1:])}",
+                        "data-wrong-size",
+                        f"{file}, row {at}: the picture is {list(pixels.shape[1:])}, the first one {list(field.shape[1:])}",
                         help="bring all to one size by `size: [height, width]`",
                     )  # fmt: skip
                 images.append(pixels)

@@ -179,7 +179,7 @@ def test_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().out == "hello from a plugin\n"
 
 
-# -- what is saved says what it needs ----------------------------------------------------------------------------------------
+# -- what is saved says what it needs --------------------------------------------------------------------------------
 
 
 def test_weights_name_the_plugins_that_they_need(trained: tuple[Any, Path], registry: Registry) -> None:

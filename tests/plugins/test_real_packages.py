@@ -14,11 +14,47 @@ from .conftest import Environment, make_environment
 PLUGINS = Path(__file__).parents[2] / "plugins"
 PACKAGES = sorted(path.parent for path in PLUGINS.glob("*/pyproject.toml"))
 BRINGS = {
-    "flownet-ops-extra": {"op": ["dice_loss", "focal_loss", "focal_term", "local_response_norm", "maxout", "mish", "spatial_pyramid_pool", "squash", "squeeze_excitation"]},
+    "flownet-ops-extra": {
+        "op": [
+            "dice_loss", "focal_loss", "focal_term", "local_response_norm", "maxout", "mish", "spatial_pyramid_pool", "squash",
+            "squeeze_excitation",
+        ]
+    },
     "flownet-parquet": {"dataset": ["parquet"]},
     "flownet-sklearn": {"dataset": ["sklearn", "sklearn_arrays"]},
     "flownet-tensorboard": {},
 }  # fmt: skip
+NET = """\
+flownet: 1
+inputs: {x: "float32[N, 4]"}
+nodes:
+  - dense: {units: 6}
+  - maxout
+  - dense: {name: scores, units: 3}
+train:
+  data: {dataset: iris}
+  loss: {cross_entropy: {in: [scores, label]}}
+  optimizer: {sgd: {learning_rate: 0.1}}
+  epochs: 1
+"""
+USE = """\
+import sys
+import flownet
+from flownet.registry import Registry
+
+what = sys.argv[1]
+registry = Registry(entry_points=what == "with")
+plain = {"flownet": 1, "inputs": {"x": "float32[N, 4]"}, "nodes": ["relu"]}
+try:
+    if what == "with":
+        flownet.train(flownet.load("net.yaml", device="cpu", registry=registry), folder="run")
+    elif what == "graph":
+        flownet.load("run/graph.yaml", device="cpu", registry=registry)
+    else:
+        flownet.load(plain, device="cpu", registry=registry, weights="run/weights.safetensors")
+except flownet.FlownetError as error:
+    print(error)
+"""
 NEEDS = {"flownet-parquet": "pyarrow", "flownet-sklearn": "sklearn", "flownet-tensorboard": "tensorboardX"}
 
 
@@ -69,22 +105,11 @@ def test_their_own_tests_pass(installed: Environment, path: Path, tmp_path: Path
 @pytest.mark.slow
 def test_a_model_that_needs_one_says_so_where_it_is_not(installed: Environment, tmp_path: Path) -> None:
     """Trained with the plugin, loaded without it: the weights and the graph file each name the pip command."""
-    (tmp_path / "net.yaml").write_text(
-        "flownet: 1\ninputs: {x: 'float32[N, 4]'}\nnodes:\n  - dense: {units: 6}\n  - maxout\n  - dense: {name: scores, units: 3}\n"
-        "train:\n  data: {dataset: iris}\n  loss: {cross_entropy: {in: [scores, label]}}\n  optimizer: {sgd: {learning_rate: 0.1}}\n  epochs: 1\n"
-    )
-    script = (
-        "import sys, flownet; from flownet.registry import Registry\n"
-        "registry = Registry(entry_points=sys.argv[1] == 'with')\n"
-        "try:\n"
-        "    if sys.argv[1] == 'with': flownet.train(flownet.load('net.yaml', device='cpu', registry=registry), folder='run')\n"
-        "    elif sys.argv[1] == 'graph': flownet.load('run/graph.yaml', device='cpu', registry=registry)\n"
-        "    else: flownet.load({'flownet': 1, 'inputs': {'x': 'float32[N, 4]'}, 'nodes': ['relu']}, device='cpu', registry=registry, weights='run/weights.safetensors')\n"
-        "except flownet.FlownetError as error:\n    print(error)\n"
-    )
-    assert installed.run("-c", script, "with", cwd=tmp_path).stdout == ""
+    (tmp_path / "net.yaml").write_text(NET)
+    (tmp_path / "use.py").write_text(USE)
+    assert installed.run("use.py", "with", cwd=tmp_path).stdout == ""
     for what in ("graph", "weights"):
-        said = installed.run("-c", script, what, cwd=tmp_path).stdout
+        said = installed.run("use.py", what, cwd=tmp_path).stdout
         assert "missing-plugin" in said
         assert "flownet-ops-extra" in said
         assert "help: pip install" in said

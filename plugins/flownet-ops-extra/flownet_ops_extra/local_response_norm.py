@@ -79,7 +79,7 @@ class LocalResponseNorm(Op):
             total[:, :-distance] += x[:, distance:]
         return total
 
-    # -- OpenCL: one work-item an element ------------------------------------------------------------------------------------
+    # -- OpenCL: one work-item an element ----------------------------------------------------------------------------
 
     def opencl(self, g, x):
         return g.add(self._kernel("local_response_norm", ("x",), x.type, _FORWARD, self.forward), x)

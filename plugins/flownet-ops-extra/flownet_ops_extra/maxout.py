@@ -60,7 +60,7 @@ class Maxout(Op):
     def _split(self, x: np.ndarray) -> np.ndarray:
         return x.reshape(x.shape[0], x.shape[1] // self.pieces, self.pieces, *x.shape[2:])
 
-    # -- OpenCL: one work-item an element of y -------------------------------------------------------------------------------
+    # -- OpenCL: one work-item an element of y -----------------------------------------------------------------------
 
     def opencl(self, g, x):
         y = self.infer(x.type)

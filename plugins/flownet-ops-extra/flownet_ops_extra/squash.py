@@ -63,7 +63,7 @@ class Squash(Op):
     def _energy(self, x: np.ndarray) -> np.ndarray:
         return (x * x).sum(axis=self.axis, keepdims=True) + x.dtype.type(self.epsilon)
 
-    # -- OpenCL: a reduction and an expression, which the device fuses with what stands around them ----------------------------
+    # -- OpenCL: a reduction and an expression, which the device fuses with what stands around them ------------------
 
     def opencl(self, g, x):
         q = self._sum(g, "x * x", x=x)

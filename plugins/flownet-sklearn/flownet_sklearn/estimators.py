@@ -79,7 +79,7 @@ class _FlownetEstimator(BaseEstimator):
         self.dtype = dtype
         self.random_state = random_state
 
-    # -- fitting ---------------------------------------------------------------------------------------------------------
+    # -- fitting -----------------------------------------------------------------------------------------------------
 
     def _fit(self, x: np.ndarray, name: str, target: np.ndarray, field: Field, outputs: int, loss: str) -> None:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -122,7 +122,7 @@ class _FlownetEstimator(BaseEstimator):
     def _prepared(self, x: np.ndarray) -> np.ndarray:
         return ((x - self._mean) / self._scale).astype(self.dtype).reshape(len(x), *self._shape)
 
-    # -- predicting ------------------------------------------------------------------------------------------------------
+    # -- predicting --------------------------------------------------------------------------------------------------
 
     def _outputs(self, x: Any) -> np.ndarray:
         check_is_fitted(self)
