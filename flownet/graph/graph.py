@@ -37,6 +37,17 @@ class Origin:
 
     span: Span | None = None
     stack: tuple[str, ...] = ()
+    fused: tuple[Span, ...] = ()  # where the nodes were written that passes fused into this one
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every place that it comes from."""
+        own = () if self.span is None else (self.span,)
+        return tuple(dict.fromkeys((*own, *self.fused)))
+
+    def joined(self, other: Origin) -> Origin:
+        """The origin of a node that another one was fused into."""
+        return Origin(self.span or other.span, self.stack or other.stack, tuple(dict.fromkeys((*self.fused, *other.spans))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,6 @@ def _numbers(graph: Graph, node: Node) -> dict[str, Expression]:
 
 def _joinable(graph: Graph, node: Node, users: dict[str, list[Node]], fetched: set[str], position: dict[str, int]) -> Node | None:
     """A producer that can join the node."""
-    shape = graph.values[node.outputs[0]].type.shape
     for value in dict.fromkeys(node.inputs.values()):
         producer_name = graph.values[value].producer
         if producer_name is None or not is_elementwise(graph.nodes[producer_name]):
@@ -93,9 +92,7 @@ def _joinable(graph: Graph, node: Node, users: dict[str, list[Node]], fetched: s
         if total * max(1, _uses(node, value)) > _LARGEST or len(node.inputs) + len(producer.inputs) > 14:
             continue
         others = {user.name for output in producer.outputs for user in users[output]} - {node.name}
-        if not others or all(_independent(graph, other, node, producer, position) for other in others):
-            if len(others) > 0 and any(not _worth(graph, other, shape) for other in others):
-                continue
+        if all(_independent(graph, other, node, producer, position) for other in others):
             return producer
     return None
 
@@ -107,10 +104,6 @@ def _uses(node: Node, value: str) -> int:
         return int(isinstance(e, Name) and e.id in names) + sum(count(a) for a in getattr(e, "arguments", ()))
 
     return sum(count(e) for e in node.op.expressions().values())
-
-
-def _worth(graph: Graph, other: str, shape: object) -> bool:
-    return other in graph.nodes
 
 
 def _independent(graph: Graph, other: str, node: Node, producer: Node, position: dict[str, int]) -> bool:
@@ -155,7 +148,9 @@ def _join(graph: Graph, producer: Node, node: Node, users: dict[str, list[Node]]
         if value in fetched or any(user.name != node.name for user in users[value]):
             terms.append((f"y{len(terms)}", expression))
             outputs.append(value)
-    joint = replace(node, op=Elementwise(tuple(terms), tuple(inputs)), inputs=inputs, outputs=tuple(outputs))
+    joint = replace(
+        node, op=Elementwise(tuple(terms), tuple(inputs)), inputs=inputs, outputs=tuple(outputs), origin=node.origin.joined(producer.origin)
+    )
     graph.nodes[node.name] = joint
     del graph.nodes[producer.name]
     for value in producer.outputs:

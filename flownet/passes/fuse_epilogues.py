@@ -166,7 +166,10 @@ class _Fusion:
                 self.users[inner] = set()
                 names.append(inner)
                 views.append((inner, value))
-        graph.nodes[node.name] = replace(node, op=op, inputs=inputs, outputs=tuple(names))
+        origin = node.origin
+        for other in taken:
+            origin = origin.joined(other.origin)
+        graph.nodes[node.name] = replace(node, op=op, inputs=inputs, outputs=tuple(names), origin=origin)
         for value in names:
             graph.values[value] = replace(graph.values[value], producer=node.name)
         for value in inputs.values():

@@ -62,7 +62,8 @@ def _take_in(graph: Graph, node: Node, fetched: set[str]) -> bool:
             continue
         if np.broadcast_shapes(*(t.shape for t in remaining)) != full:  # type: ignore[arg-type]
             continue
-        graph.nodes[node.name] = replace(node, op=replace(node.op, terms=terms, operands=tuple(inputs)), inputs=inputs)
+        origin = node.origin.joined(maker.origin)
+        graph.nodes[node.name] = replace(node, op=replace(node.op, terms=terms, operands=tuple(inputs)), inputs=inputs, origin=origin)
         graph.remove_node(maker.name)
         return True
     return False
@@ -117,7 +118,7 @@ def _join(graph: Graph, a: Node, b: Node) -> None:
         for _, kind, expression in node.op.terms:
             terms.append((f"y{len(terms)}", kind, substitute(expression, names)))
     outputs = (*a.outputs, *b.outputs)
-    joint = replace(b, op=Reduce(tuple(terms), tuple(inputs), a.op.axes, a.op.keepdims), inputs=inputs, outputs=outputs)
+    joint = replace(b, op=Reduce(tuple(terms), tuple(inputs), a.op.axes, a.op.keepdims), inputs=inputs, outputs=outputs, origin=b.origin.joined(a.origin))
     del graph.nodes[a.name]
     graph.nodes[b.name] = joint
     for value in a.outputs:

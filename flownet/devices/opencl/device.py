@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from flownet.devices.device import Device, Storage
-from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
+from flownet.devices.opencl.kernels.convolution import Choice, Convolution
+from flownet.devices.opencl.kernels.elementwise import Shared
+from flownet.devices.opencl.kernels.kernel import Kernel, preamble
 from flownet.devices.opencl.memory import OpenCLStorage, Pool
 from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.program import OpenCLProgram
 from flownet.devices.opencl.runtime import Runtime
+from flownet.devices.opencl.tuning import Tuning
 from flownet.graph import Graph
 from flownet.passes.opencl_pipeline import opencl_pipeline
 from flownet.types import TensorType
@@ -33,6 +39,8 @@ class OpenCL(Device):
         self.pool = Pool(self.runtime)
         self.target = self.runtime.target
         self.fallback = fallback
+        self.tuning = Tuning(self.runtime)
+        self.convolutions: dict[tuple[Convolution, str], None] = {}  # what was asked for: `bench --tune` measures these
         self.passes = opencl_pipeline(fallback, kernels)
         self.reason = ""
 
@@ -42,7 +50,8 @@ class OpenCL(Device):
 
     def choose(self, problem: Convolution, direction: str) -> Choice:
         """The kernel for a convolution: what tuning found, else what the model of costs says."""
-        return candidates(problem, direction, self.target)[0]
+        self.convolutions[problem, direction] = None
+        return self.tuning.choose(problem, direction)
 
     def storage(self, type: TensorType) -> OpenCLStorage:
         return OpenCLStorage(self.pool, type)
@@ -50,3 +59,25 @@ class OpenCL(Device):
     def load(self, graph: Graph, storages: Mapping[str, Storage]) -> OpenCLProgram:
         program: Any = OpenCLProgram(self, graph, storages)  # type: ignore[arg-type]
         return program
+
+    def peak_gflops(self) -> float:
+        """The rate of multiply-adds that touch no memory, measured: what kernels are held against."""
+        cl, runtime = self.runtime.cl, self.runtime
+        v, chains, steps = self.target.vector, 12, 20000
+        sums = [f"c{i}" for i in range(chains)]
+        body = [f"vec a = *(__global vecu*)y, {', '.join(f'{c} = a + {i}.0f' for i, c in enumerate(sums))};"]
+        body += [f"for (int k = 0; k < {steps}; k++) {{", *(f"{c} = {c} * a + a;" for c in sums), "}"]
+        body.append(f"*(__global vecu*)(y + {v} * g0) = {' + '.join(sums)};")
+        groups = 8 * self.target.units if self.target.kind == "cpu" else 64 * self.target.units
+        y = Shared("y", "inout", v * groups)
+        kernel = Kernel("fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes)
+        built = cl.Kernel(runtime.build(kernel.source(), "the measurement of the peak"), kernel.name)
+        buffer = runtime.buffer_of(np.zeros(v * groups, np.float32))
+        built.set_args(buffer)
+        best = float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            cl.enqueue_nd_range_kernel(runtime.queue, built, (groups,), (1,))
+            runtime.queue.finish()
+            best = min(best, time.perf_counter() - start)
+        return 2 * v * chains * steps * groups / best / 1e9

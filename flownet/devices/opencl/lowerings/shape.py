@@ -74,7 +74,12 @@ def upsample_backward(gradient, g, dy):
     return reduce(g, "sum", "x", (3, 5), x=parts)
 
 
+def sum_to_backward(gradient, g, x, dy):
+    return stretched(g, view(g, dy, (1,) * (x.type.rank - dy.type.rank) + ints(dy.type.shape)), ints(x.type.shape))
+
+
 LOWERINGS = {
+    "sum_to.backward": sum_to_backward,
     "concat": concat,
     "transpose": transpose,
     "slice": slice_,

@@ -1,0 +1,54 @@
+"""`flownet devices`: what graphs can run on."""
+
+from __future__ import annotations
+
+import click
+
+from flownet.cli.invocation import Invocation, invocation
+from flownet.cli.options import as_json, plugin_dir
+from flownet.cli.output import size
+
+__all__ = ["command"]
+
+
+@click.command("devices")
+@click.option("--selftest", is_flag=True, help="Run every kernel family on every device against NumPy.")
+@plugin_dir
+@as_json
+@invocation
+def command(state: Invocation, selftest: bool) -> None:
+    """List the devices with platform, driver, vector width and memory, and say which one `auto` takes.
+
+    \b
+    flownet devices
+    flownet devices --selftest
+    """
+    from flownet.devices.choose import choose_device
+    from flownet.devices.cpu.device import CPU
+    from flownet.devices.opencl.platforms import found_devices
+
+    automatic = choose_device("auto", state.registry)
+    found = found_devices()
+    listing = [{"id": "cpu", "name": CPU().description, "platform": "NumPy", "type": "cpu"}]
+    listing += [
+        {"id": d.id, "name": d.name, "platform": d.platform, "type": d.type, "version": d.version, "driver": d.driver, "units": d.units,
+         "memory": d.memory, "vector": d.vector, "float64": d.float64} for d in found
+    ]  # fmt: skip
+    if selftest:
+        from flownet.devices.opencl.selftest import selftest as run_selftest
+
+        for device, entry in zip(found, listing[1:], strict=True):
+            entry["selftest"] = run_selftest(device.id)
+    auto_id = getattr(getattr(automatic, "found", None), "id", "cpu")
+    if state.out.json:
+        state.out.document({"devices": listing, "auto": auto_id, "reason": automatic.reason})  # type: ignore[attr-defined]
+        return
+    rows = [
+        (e["id"], e["name"], e["platform"], e["type"], e.get("driver", ""), e.get("units", ""), e.get("vector", ""), size(e["memory"]) if "memory" in e else "")
+        for e in listing
+    ]
+    state.out.table(("id", "name", "platform", "type", "driver", "units", "floats", "memory"), rows)
+    state.out.say(f"auto takes {auto_id}: {automatic.reason}")  # type: ignore[attr-defined]
+    for entry in listing:
+        for family, result in entry.get("selftest", {}).items():  # type: ignore[attr-defined]
+            state.out.say(f"{entry['id']}  {family:24} {result}")

@@ -1,0 +1,87 @@
+"""Where the time of a program goes: each step run alone, in a table or as a trace that Perfetto and Chrome open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flownet.devices.device import Program, Step
+from flownet.executor.session import Plan
+from flownet.graph import Graph
+
+__all__ = ["Measured", "measure", "plan_document", "source_lines", "trace"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A step and the least seconds that it took by itself."""
+
+    step: Step
+    seconds: float
+
+    @property
+    def gflops(self) -> float:
+        return self.step.flops / self.seconds / 1e9
+
+    @property
+    def gbytes(self) -> float:
+        return self.step.bytes / self.seconds / 1e9
+
+
+def measure(plan: Plan, repeats: int = 10) -> list[Measured]:
+    """Each step's time. A device's own `profile` is asked, if its program has one; else steps are called one by one.
+
+    Steps that share a stage on the device run apart here, so that the sum may be more than a whole run takes.
+    """
+    program: Any = plan.program
+    if hasattr(program, "profile"):
+        seconds = program.profile(repeats)
+    else:
+        seconds = [float("inf")] * len(program.steps)
+        for _ in range(repeats):
+            for i, step in enumerate(program.steps):
+                start = time.perf_counter()
+                step.run()
+                seconds[i] = min(seconds[i], time.perf_counter() - start)
+    return [Measured(step, s) for step, s in zip(program.steps, seconds, strict=True)]
+
+
+def source_lines(graph: Graph, step: Step) -> tuple[str, ...]:
+    """`file:line` of every place that a step's nodes come from, fused ones included."""
+    spans = [span for name in step.nodes if name in graph.nodes for span in graph.nodes[name].origin.spans]
+    return tuple(dict.fromkeys(f"{span.file.name}:{span.line}" for span in spans))
+
+
+def trace(measured: Sequence[Measured], graph: Graph) -> dict[str, Any]:
+    """The steps one behind the other in the trace-event format: https://ui.perfetto.dev opens it."""
+    events, now = [], 0.0
+    for m in measured:
+        facts = {"nodes": list(m.step.nodes), "lines": list(source_lines(graph, m.step)), "GFLOP/s": m.gflops, "GB/s": m.gbytes}
+        event = {"name": m.step.kernel, "cat": m.step.device, "ph": "X", "ts": now, "dur": m.seconds * 1e6, "pid": 1, "tid": 1}
+        events.append({**event, "args": {**facts, **{k: str(v) for k, v in m.step.facts.items()}}})
+        now += m.seconds * 1e6
+    return {"traceEvents": events, "displayTimeUnit": "ms"}
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """The plan as `flownet plan --json` prints it."""
+    program: Program = plan.program
+    schedule = getattr(program, "schedule", None)
+    memory = schedule if schedule is not None else getattr(program, "memory", None)
+    buffers = []
+    if memory is not None:
+        buffers = [
+            {"name": life.name, "bytes": life.nbytes, "offset": int(memory.offsets[life.name]), "first": life.first, "last": life.last}
+            for life in memory.lifetimes.values()
+        ]
+    steps = [
+        {
+            "kernel": step.kernel, "nodes": list(step.nodes), "lines": list(source_lines(plan.graph, step)), "device": step.device,
+            "flops": step.flops, "bytes": step.bytes, **{k: v if isinstance(v, (int, float, bool)) else str(v) for k, v in step.facts.items()},
+        }
+        for step in program.steps
+    ]  # fmt: skip
+    arena = getattr(memory, "arena_bytes", 0) if memory is not None else 0
+    return {"peak_bytes": program.peak_bytes, "arena_bytes": arena, "steps": steps, "buffers": buffers}
