@@ -25,12 +25,12 @@ def layers(graph: Graph) -> int:
 
 
 def random_inputs(graph: Graph, batch: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Numbers of the inputs' types: standard normal ones, and whole ones that every class index is among."""
+    """Numbers of the inputs' types: standard normal ones; whole ones and targets `y` that are 0 or 1."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for value in graph.inputs:
         shape = tuple(dim if isinstance(dim, int) else batch for dim in value.type.shape)
-        if value.type.dtype.is_float:
+        if value.type.dtype.is_float and value.name != "y":
             arrays[value.name] = rng.standard_normal(shape).astype(value.type.dtype.numpy)
         else:
             arrays[value.name] = rng.integers(0, 2, shape).astype(value.type.dtype.numpy)
