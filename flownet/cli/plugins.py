@@ -32,6 +32,7 @@ def command(state: Invocation) -> None:
                         "version": plugin.version,
                         "origin": plugin.origin,
                         "brings": plugin.brings,
+                        "listens": plugin.listens,
                         "problem": as_plain(plugin.problem) if plugin.problem else None,
                     }
                     for plugin in plugins
@@ -40,16 +41,17 @@ def command(state: Invocation) -> None:
         )
         return
     rows = [
-        (p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings), p.origin) for p in plugins
+        (p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings, p.listens), p.origin)
+        for p in plugins
     ]
     state.out.table(("plugin", "version", "state", "brings", "from"), rows)
     state.out.diagnostics(plugin.problem for plugin in plugins if plugin.problem)
 
 
-def _counts(brings: dict[str, list[str]]) -> str:
+def _counts(brings: dict[str, list[str]], listens: list[str]) -> str:
     """`3 ops (maxout, mish, focal), 1 dataset (moons)`; a long list is only counted."""
     texts = []
     for kind, names in brings.items():
         plural = {"pass": "passes"}.get(kind, f"{kind}s") if len(names) != 1 else kind
         texts.append(f"{len(names)} {plural}" + (f" ({', '.join(names)})" if len(names) <= 4 else ""))
-    return ", ".join(texts) or "hooks only"
+    return ", ".join([*texts, *(["listens to training"] if listens else [])]) or "nothing"

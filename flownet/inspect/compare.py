@@ -237,7 +237,9 @@ def _taken_apart(
     wanted = {graph.values[name].producer for name in names}
     for node in graph.nodes.values():
         if node.name in wanted:
-            twin.nodes[node.name] = replace(node, inputs={argument: cut(name) for argument, name in node.inputs.items()})
+            twin.nodes[node.name] = replace(
+                node, inputs={argument: cut(name) for argument, name in node.inputs.items()}
+            )
     return twin, given
 
 

@@ -39,7 +39,17 @@ class Environment:
         ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
         for folder in folders:
             shutil.copytree(folder, copies / folder.name, ignore=ignored, dirs_exist_ok=True)
-        command = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps", "--no-index"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            self.python,
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+        ]
         done = subprocess.run(
             [*command, "--no-build-isolation", "--disable-pip-version-check", *(copies / f.name for f in folders)],
             capture_output=True,
