@@ -22,6 +22,7 @@ import argparse
 import json
 import math
 import os
+import select
 import shutil
 import statistics
 import subprocess
@@ -73,9 +74,14 @@ class Worker:
         if not isinstance(answer, str):
             self.failed = answer["error"]
 
-    def ask(self, *words: Any) -> Any:
+    def ask(self, *words: Any, limit: float = 600) -> Any:
+        """The answer, or {"error"} where there is none within `limit` seconds: the process is ended then."""
         try:
             print(*words, file=self.process.stdin, flush=True)
+            if not select.select([self.process.stdout], [], [], limit)[0]:
+                self.process.kill()
+                self.process.wait()
+                return {"error": f"no answer to `{words[0]}` within {limit:.0f} s"}
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -87,7 +93,8 @@ class Worker:
             self.start()
 
     def end(self) -> None:
-        self.process.stdin.close()
+        if self.process.poll() is None:
+            self.process.stdin.close()
         self.process.wait(timeout=30)
 
 
@@ -180,7 +187,8 @@ class Benchmark:
             for variant in variants:
                 if variant.startswith("compile") and not self.options.compile:
                     continue
-                answer = worker.ask("prepare", row.key, mode, variant)
+                worker.restart()
+                answer = worker.ask("prepare", row.key, mode, variant, limit=self.options.patience)
                 if "error" in answer:
                     left_out[f"{worker.name} {variant}"] = answer["error"]
                     continue
@@ -319,6 +327,9 @@ def main() -> None:
     options.add_argument("--peer-python", default=sys.executable, help="the Python that has the peers installed")
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--seconds", type=float, default=0.25, help="of steps of each peer in each round")
+    options.add_argument(
+        "--patience", type=float, default=300, help="seconds that a peer may take to get ready for a row"
+    )
     options.add_argument("--pause", type=float, default=0.03, help="seconds between two processes' turns")
     options.add_argument(
         "--no-compile", dest="compile", action="store_false", help="leave torch.compile out, which takes a minute a row"
