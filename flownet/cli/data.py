@@ -104,12 +104,10 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
         state.out.say(f"source:   {found.source}")
         if counts:
             state.out.say(f"examples: {counts}")
-        rows = [
-            (name, str(field.type()), str(field.kind), _classes(field.classes)) for name, field in found.fields.items()
-        ]
-        if rows:
+        fields = [(name, field.type(), field.kind, _classes(field.classes)) for name, field in found.fields.items()]
+        if fields:
             state.out.say()
-            state.out.table(("field", "type", "kind", "classes"), rows)
+            state.out.table(("field", "type", "kind", "classes"), fields)
         state.out.say()
         options = options_of(datasets[dataset])
         rows = [(o.name, o.type, "required" if o.required else _written(o.default)) for o in options]

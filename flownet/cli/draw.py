@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,8 +45,8 @@ def command(state: Invocation, graph: str, output: str | None, form: str | None,
 
     form = form or _form_of(output)
     document = state.load(graph)
-    if depth is None:
-        depth = 1 if len(document.graph.nodes) > _MANY else 0
+    by_block = depth is None and len(document.graph.nodes) > _MANY
+    depth = 1 if by_block else depth or 0
     drawing = Drawing.of(document.graph, depth or None)
     draw: dict[str, Callable[[], str | bytes]] = {
         "svg": drawing.svg, "png": drawing.png, "dot": drawing.dot, "text": drawing.text,
@@ -53,15 +54,13 @@ def command(state: Invocation, graph: str, output: str | None, form: str | None,
     data = draw[form]()
     if output:
         write_bytes(output, data if isinstance(data, bytes) else data.encode())
-        state.out.say(
-            f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if depth and depth == 1 else "")
-        )
+        state.out.say(f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if by_block else ""))
     if state.out.json:
         boxes = [{"name": b.name, "title": b.title, "detail": b.detail, "type": b.type} for b in drawing.boxes.values()]
         state.out.document({"file": output, "nodes": boxes, "edges": [list(edge) for edge in drawing.graph.edges]})
     elif not output:
         if isinstance(data, bytes):
-            click.get_binary_stream("stdout").write(data)
+            sys.stdout.buffer.write(data)
         else:
             click.echo(data, nl=False)
 

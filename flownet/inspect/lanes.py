@@ -23,8 +23,8 @@ def draw_lanes(
     """
     uses = dict.fromkeys(order, 0)
     for node in order:
-        for used in inputs[node]:
-            uses[used] += 1
+        for name in inputs[node]:
+            uses[name] += 1
     lanes: list[Hashable | None] = []
     rows: list[tuple[str, Hashable | None]] = []
     for node in order:
