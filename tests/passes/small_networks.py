@@ -75,7 +75,8 @@ NETWORKS = {
          ("flatten", {}), ("dense", {"units": 3})], (3, 8, 8), 3),
     "batch_norm": (
         [("conv2d", {"channels": 16, "kernel": 3, "padding": 1, "bias": False}), ("batch_norm", {}), ("tanh", {}),
-         ("residual", [("conv2d", {"channels": 16, "kernel": 3, "padding": 1}), ("batch_norm", {}), ("tanh", {})]),
+         # no bias below a batch norm: its gradient is rounding noise around 0, which Adam would blow up to full steps
+         ("residual", [("conv2d", {"channels": 16, "kernel": 3, "padding": 1, "bias": False}), ("batch_norm", {}), ("tanh", {})]),
          ("global_avg_pool", {}), ("dense", {"units": 3})], (5, 9, 9), 3),
     "transposed": (
         [CONV, ("tanh", {}), ("conv_transpose2d", {"channels": 17, "kernel": 2, "stride": 2}), ("tanh", {}),
