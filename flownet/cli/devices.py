@@ -35,7 +35,7 @@ def command(state: Invocation, selftest: bool) -> None:
          "memory": d.memory, "vector": d.vector, "float64": d.float64} for d in found
     ]  # fmt: skip
     if selftest:
-        from flownet.devices.opencl.selftest import selftest as run_selftest
+        from flownet.testing.device_selftest import selftest as run_selftest
 
         for device, entry in zip(found, listing[1:], strict=True):
             entry["selftest"] = run_selftest(device.id)
