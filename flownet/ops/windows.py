@@ -63,7 +63,9 @@ def padding_of(padding: Padding, size: int, kernel: int, stride: int, dilation: 
     return before, before
 
 
-def steps(op: str, x: TensorType, axis: int, padding: Padding, kernel: int, stride: int, dilation: int = 1, ceil: bool = False) -> Dim:
+def steps(
+    op: str, x: TensorType, axis: int, padding: Padding, kernel: int, stride: int, dilation: int = 1, ceil: bool = False
+) -> Dim:
     """The number of places at which the window stands along one axis (0: height, 1: width).
 
     ⌊(size + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. With `ceil` a window may hang over the end, as long as it
@@ -86,7 +88,9 @@ def steps(op: str, x: TensorType, axis: int, padding: Padding, kernel: int, stri
     if isinstance(count, int) and count < 1:
         name = ("height", "width")[axis]
         note = f"the window reaches over {reach} of its {name}, which has {size + 2 * before} with its padding"
-        raise FlownetError.of("shape-mismatch", f"`{op}` does not fit on {x}", note, help="take a smaller kernel, or more padding")
+        raise FlownetError.of(
+            "shape-mismatch", f"`{op}` does not fit on {x}", note, help="take a smaller kernel, or more padding"
+        )
     return count
 
 

@@ -123,13 +123,15 @@ class Conv2d(Op):
         yield Sample(cls(1, 3, stride=2, padding=1, bias=False), {"x": x, "weight": [[[[1.0] * 3] * 3]]},
                      {"y": [[[[12.0, 16.0], [24.0, 28.0]]]]}, note="zeros around the image")  # fmt: skip
         yield Sample(cls(1, 2, padding="same", bias=False), {"x": x, "weight": [[[[1.0, 10.0], [0.0, 100.0]]]]},
-                     {"y": [[[[521.0, 632.0, 3.0], [854.0, 965.0, 6.0], [87.0, 98.0, 9.0]]]]}, note="`same`: the odd zeros stand behind")  # fmt: skip
+                     {"y": [[[[521.0, 632.0, 3.0], [854.0, 965.0, 6.0], [87.0, 98.0, 9.0]]]]},
+                     note="`same`: the odd zeros stand behind")  # fmt: skip
         yield Sample(cls(2, (1, 2), dilation=(1, 2), groups=2, bias=False),
                      {"x": [[[[1.0, 2.0, 3.0, 4.0]], [[5.0, 6.0, 7.0, 8.0]]]], "weight": [[[[1.0, 2.0]]], [[[-1.0, 1.0]]]]},
                      {"y": [[[[7.0, 10.0]], [[2.0, 2.0]]]]}, note="depthwise, with a hole in the filter")  # fmt: skip
         # the sum of two channels each, on the phases of an image of odd width
-        yield Sample(cls(2, 1, stride=(1, 2), groups=2), {"x": [[[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]], [[0.0, 1.0, 0.0]], [[2.0, 2.0, 3.0]]]],
-                     "weight": [[[[1.0]], [[2.0]]], [[[-1.0]], [[1.0]]]], "bias": [0.0, 1.0]},
+        image = [[[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]], [[0.0, 1.0, 0.0]], [[2.0, 2.0, 3.0]]]]
+        weight = [[[[1.0]], [[2.0]]], [[[-1.0]], [[1.0]]]]
+        yield Sample(cls(2, 1, stride=(1, 2), groups=2), {"x": image, "weight": weight, "bias": [0.0, 1.0]},
                      {"y": [[[[9.0, 15.0]], [[3.0, 4.0]]]]}, note="two groups")  # fmt: skip
 
 
@@ -140,7 +142,8 @@ def _algorithm(op: Conv2d, channels: int, size: tuple[int, int]) -> Columns | De
         padding_of(op.padding, size[axis], kernel[axis], stride[axis], dilation[axis], axis) for axis in (0, 1)
     )
     high, wide = (
-        (size[axis] + sum(padding[axis]) - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in (0, 1)
+        (size[axis] + sum(padding[axis]) - dilation[axis] * (kernel[axis] - 1) - 1) // stride[axis] + 1
+        for axis in (0, 1)
     )
     taps = Taps(size, (high, wide), kernel, stride, dilation, padding)  # type: ignore[arg-type]
     if op.groups == channels > 1:

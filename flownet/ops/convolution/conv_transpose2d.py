@@ -117,7 +117,9 @@ class ConvTranspose2d(Op):
         )
         if any(isinstance(dim, int) and dim < 1 for dim in (high, wide)):
             note = f"it would have the height and width [{high}, {wide}]"
-            raise FlownetError.of("shape-mismatch", f"`{self.name}` leaves nothing of {x}", note, help="take less padding")
+            raise FlownetError.of(
+                "shape-mismatch", f"`{self.name}` leaves nothing of {x}", note, help="take less padding"
+            )
         return high, wide
 
     def _weight_shape(self, x: TensorType) -> tuple[int, int, int, int]:
@@ -141,7 +143,8 @@ class ConvTranspose2d(Op):
                      {"y": [[[[1.5, 10.5, 2.5, 20.5], [100.5, 1000.5, 200.5, 2000.5],
                               [3.5, 30.5, 4.5, 40.5], [300.5, 3000.5, 400.5, 4000.5]]]]}, note="twice as large")  # fmt: skip
         yield Sample(cls(1, 2, bias=False), {"x": x, "weight": weight},
-                     {"y": [[[[1.0, 12.0, 20.0], [103.0, 1234.0, 2040.0], [300.0, 3400.0, 4000.0]]]]}, note="the filters overlap")  # fmt: skip
+                     {"y": [[[[1.0, 12.0, 20.0], [103.0, 1234.0, 2040.0], [300.0, 3400.0, 4000.0]]]]},
+                     note="the filters overlap")  # fmt: skip
         yield Sample(cls(1, 3, stride=2, padding=1, output_padding=1, bias=False),
                      {"x": x, "weight": [[[[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]]]},
                      {"y": [[[[4.0, 6.0, 8.0, 4.0], [8.0, 10.0, 12.0, 6.0],

@@ -85,6 +85,7 @@ class Depthwise:
                 channels = slice(first, min(self.channels, first + width))
                 part = x[images, channels]
                 # fresh zeros for each block: the padding must be zero, and small memory comes back warm
-                memory = None if fill and self.taps.is_plain else self.taps.memory(*part.shape[:2], x.dtype)
+                plain = fill and self.taps.is_plain
+                memory = part if plain else self.taps.memory(part.shape[0], part.shape[1], x.dtype)
                 phases = self.taps.split(part, memory) if fill else memory
                 yield images, channels, phases, np.empty((2, *part.shape[:2], run), x.dtype)

@@ -63,10 +63,18 @@ class Shortcut(Op):
         require_image(self.name, x)
         n, c, h, w = x.shape
         if self._is_projection(x):
-            given = {"weight": weight, "scale": scale, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+            given = {
+                "weight": weight,
+                "scale": scale,
+                "bias": bias,
+                "running_mean": running_mean,
+                "running_var": running_var,
+            }
             missing = [name for name, type_ in given.items() if type_ is None]
             if missing and len(missing) < len(given):
-                raise FlownetError.of("missing-input", f"the projection of `{self.name}` lacks its input `{missing[0]}`")
+                raise FlownetError.of(
+                    "missing-input", f"the projection of `{self.name}` lacks its input `{missing[0]}`"
+                )
             return self._convolution.infer(x, weight)
         if not isinstance(c, int) or c > self.channels:
             help = f"`option: projection` can make {self.channels} channels of any number"

@@ -35,7 +35,8 @@ class Taps:
     def phases(self) -> list[Pair]:
         """The phases that a tap falls on, as (first row, first column)."""
         rows, columns = (
-            sorted({tap * self.dilation[axis] % self.stride[axis] for tap in range(self.kernel[axis])}) for axis in (0, 1)
+            sorted({tap * self.dilation[axis] % self.stride[axis] for tap in range(self.kernel[axis])})
+            for axis in (0, 1)
         )
         return [(a, b) for a in rows for b in columns]
 
@@ -63,7 +64,12 @@ class Taps:
     @cached_property
     def is_plain(self) -> bool:
         """Whether the image is its own only phase: nothing has to be copied."""
-        return self.phases == [(0, 0)] and self.stride == (1, 1) and not any(map(any, self.padding)) and self.plane == self.size
+        return (
+            self.phases == [(0, 0)]
+            and self.stride == (1, 1)
+            and not any(map(any, self.padding))
+            and self.plane == self.size
+        )
 
     def memory(self, images: int, channels: int, dtype: np.dtype) -> np.ndarray:
         """Zeros for the phases of that many images: [images, channels, phases, height · width]."""
@@ -89,7 +95,8 @@ class Taps:
     def _leaves_a_rest(self) -> bool:
         """Whether the last rows or columns are seen by no tap."""
         return any(
-            (self.output[i] - 1) * self.stride[i] + (self.kernel[i] - 1) * self.dilation[i] + 1 < self.size[i] + self.padding[i][0]
+            (self.output[i] - 1) * self.stride[i] + (self.kernel[i] - 1) * self.dilation[i] + 1
+            < self.size[i] + self.padding[i][0]
             for i in (0, 1)
         )
 
@@ -105,7 +112,9 @@ class Taps:
         start = max(0, -(-(before - first) // stride))
         source = start * stride + first - before
         count = max(0, min(self.plane[axis] - start, -(-(self.size[axis] - source) // stride)))
-        return slice(start, start + count), slice(source, source + max(0, (count - 1) * stride + 1) if count else source, stride)
+        return slice(start, start + count), slice(
+            source, source + max(0, (count - 1) * stride + 1) if count else source, stride
+        )
 
     def pixels(self, run: np.ndarray, rows: int) -> np.ndarray:
         """A run as the pixels that it holds, without those between the rows: a view [..., rows, width]."""

@@ -17,7 +17,9 @@ def check_scores_and_labels(op: str, scores: TensorType, label: TensorType) -> N
     if not label.dtype.is_integer:
         raise FlownetError.of("dtype-mismatch", f"`{op}` takes class numbers as labels, got {label}")
     if scores.rank < 2 or label.shape != (scores.shape[0], *scores.shape[2:]):
-        raise mismatch(op, "scores [n, classes, …] and class numbers [n, …]", f"{scores} and {label}")
+        one_score = scores.shape == label.shape
+        help = "for one score an example there are `binary_cross_entropy` and `binary_accuracy`" if one_score else ""
+        raise mismatch(op, "scores [n, classes, …] and class numbers [n, …]", f"{scores} and {label}", help=help)
 
 
 def counted_labels(

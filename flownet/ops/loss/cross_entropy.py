@@ -60,7 +60,9 @@ class CrossEntropy(Op):
         if target.dtype.is_float and target.rank == logits.rank:
             require_float(self.name, logits=logits, target=target)
             if logits.rank < 2 or target.shape != logits.shape:
-                raise mismatch(self.name, "logits [n, classes, …] and soft targets of one shape", f"{logits} and {target}")
+                raise mismatch(
+                    self.name, "logits [n, classes, …] and soft targets of one shape", f"{logits} and {target}"
+                )
             if self.ignore_index is not None:
                 raise FlownetError.of(
                     "bad-attribute", f"`ignore_index` of `{self.name}` is about class numbers, the targets are {target}"
@@ -69,7 +71,9 @@ class CrossEntropy(Op):
             check_scores_and_labels(self.name, logits, target)
         classes = logits.shape[1]
         if self.class_weights is not None and isinstance(classes, int) and len(self.class_weights) != classes:
-            raise mismatch(self.name, f"as many classes as `class_weights`, which are {len(self.class_weights)}", logits)
+            raise mismatch(
+                self.name, f"as many classes as `class_weights`, which are {len(self.class_weights)}", logits
+            )
         return reduced_loss_type(self.reduction, logits.with_shape(logits.shape[0], *logits.shape[2:]))
 
     def forward(self, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -112,9 +116,7 @@ class CrossEntropy(Op):
     def flops(self, logits: TensorType) -> Dim:
         return 5 * logits.size
 
-    def _labels(
-        self, logits: np.ndarray, target: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None, np.floating]:
+    def _labels(self, logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.floating]:
         """(class numbers, the weight of each example or None for 1, what the sum is divided by)."""
         label, counted = counted_labels(self.name, target, logits.shape[1], self.ignore_index)
         weights = None
@@ -134,7 +136,7 @@ class CrossEntropy(Op):
             q, counted = target * (1 - smoothing), None
             divisor = logits.dtype.type(max(target.size // max(classes, 1), 1) if self.reduction == "mean" else 1)
         else:
-            label, weights, divisor = self._labels(logits, target)
+            label, _, divisor = self._labels(logits, target)
             _, counted = counted_labels(self.name, target, classes, self.ignore_index)
             q = np.zeros_like(logits, order="C")
             np.put_along_axis(q, label[:, None], 1 - smoothing, 1)
@@ -160,10 +162,12 @@ class CrossEntropy(Op):
         yield Sample(cls("none", ignore_index=2), {"logits": logits, "target": label}, {"y": [log2, 0.0]})
         yield Sample(cls("none"), {"logits": logits, "target": [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]}, {"y": [1.5 * log2, log3]},
                      note="soft targets")  # fmt: skip
-        yield Sample(cls(class_weights=(3.0, 1.0, 1.0)), {"logits": logits, "target": label}, {"y": (3 * log2 + log3) / 4})
+        yield Sample(
+            cls(class_weights=(3.0, 1.0, 1.0)), {"logits": logits, "target": label}, {"y": (3 * log2 + log3) / 4}
+        )
         yield Sample(cls("sum", label_smoothing=0.75), {"logits": logits, "target": label}, {"y": 1.5 * log2 + log3})
-        yield Sample(cls(ignore_index=255), {"logits": [[[[log2, 1e4]], [[0.0, -1e4]], [[0.0, 9e3]]]], "target": np.array([[[255, 2]]], np.int32)},
-                     {"y": 1000.0}, note="per pixel, one of them not labelled; no overflow")  # fmt: skip
+        pixels = {"logits": [[[[log2, 1e4]], [[0.0, -1e4]], [[0.0, 9e3]]]], "target": np.array([[[255, 2]]], np.int32)}
+        yield Sample(cls(ignore_index=255), pixels, {"y": 1000.0}, note="per pixel, one of them not labelled; no overflow")  # fmt: skip
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -29,7 +29,9 @@ class Huber(DistanceLoss):
     delta: float = 1.0
 
     name = "huber"
-    distance = "where(abs(x - target) < delta, 0.5 * (x - target) * (x - target), delta * (abs(x - target) - 0.5 * delta))"
+    distance = (
+        "where(abs(x - target) < delta, 0.5 * (x - target) * (x - target), delta * (abs(x - target) - 0.5 * delta))"
+    )
     slope = "minimum(maximum(x - target, -delta), delta) * dy"
 
     def checked(self) -> None:

@@ -51,4 +51,9 @@ class BinaryAccuracy(ShareMetric):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         yield Sample(cls(), {"logits": [[2.0], [-1.0], [0.5]], "target": [[1.0], [0.0], [0.0]]}, {"y": [2.0, 3.0]})
-        yield Sample(cls(0.5), {"logits": [0.4, 0.6], "target": np.array([1, 1], np.int32)}, {"y": [1.0, 2.0]}, note="probabilities")
+        yield Sample(
+            cls(0.5),
+            {"logits": [0.4, 0.6], "target": np.array([1, 1], np.int32)},
+            {"y": [1.0, 2.0]},
+            note="probabilities",
+        )

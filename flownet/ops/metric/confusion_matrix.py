@@ -20,7 +20,7 @@ __all__ = ["ConfusionMatrix"]
 class ConfusionMatrix(Metric):
     """How many examples, or pixels, of each class are taken for each class: row by the label, column by the largest score.
 
-    classes:      how many classes there are
+    classes:      how many classes there are; absent: as many as the scores are of
     ignore_index: a label that does not count
 
     Shapes: logits float32[n, classes] or float32[n, classes, h, w] (any scores will do), label int32[n] or int32[n, h, w] ->
@@ -28,28 +28,30 @@ class ConfusionMatrix(Metric):
     Errors: `label-range` while running, for a label that is no class.
     """
 
-    classes: int
+    classes: int | None = None
     ignore_index: int | None = None
 
     name = "confusion_matrix"
 
     def checked(self) -> None:
-        if self.classes < 1:
+        if self.classes is not None and self.classes < 1:
             raise bad_attribute(self.name, "classes", "at least 1", self.classes)
 
     def infer(self, logits: TensorType, label: TensorType) -> TensorType:
         check_scores_and_labels(self.name, logits, label)
-        if isinstance(logits.shape[1], int) and logits.shape[1] != self.classes:
-            raise mismatch(self.name, f"scores of {self.classes} classes, as `classes` says", logits)
-        return TensorType(DType.int64, (self.classes, self.classes))
+        classes = logits.shape[1] if self.classes is None else self.classes
+        if isinstance(logits.shape[1], int) and logits.shape[1] != classes:
+            raise mismatch(self.name, f"scores of {classes} classes, as `classes` says", logits)
+        return TensorType(DType.int64, (classes, classes))
 
     def forward(self, logits: np.ndarray, label: np.ndarray) -> np.ndarray:
-        label, counted = counted_labels(self.name, label, self.classes, self.ignore_index)
+        classes = logits.shape[1]
+        label, counted = counted_labels(self.name, label, classes, self.ignore_index)
         if not label.size:
-            return np.zeros((self.classes, self.classes), np.int64)
-        cell = label.astype(np.int64) * self.classes + logits.argmax(1)
+            return np.zeros((classes, classes), np.int64)
+        cell = label.astype(np.int64) * classes + logits.argmax(1)
         cell = cell.reshape(-1) if counted is None else cell[counted]
-        return np.bincount(cell, minlength=self.classes**2).reshape(self.classes, self.classes)
+        return np.bincount(cell, minlength=classes**2).reshape(classes, classes)
 
     def summarise(self, total: np.ndarray) -> float | list:
         return total.astype(np.int64).tolist()
@@ -61,4 +63,8 @@ class ConfusionMatrix(Metric):
     def samples(cls) -> Iterable[Sample]:
         logits = [[1.0, 3.0], [0.5, 0.0], [-1.0, -2.0], [0.0, 1.0]]
         yield Sample(cls(2), {"logits": logits, "label": np.array([1, 1, 0, 0], np.int32)}, {"y": [[1, 1], [1, 1]]})
-        yield Sample(cls(2, ignore_index=7), {"logits": logits, "label": np.array([1, 7, 0, 1], np.int32)}, {"y": [[1, 0], [0, 2]]})
+        yield Sample(
+            cls(ignore_index=7),
+            {"logits": logits, "label": np.array([1, 7, 0, 1], np.int32)},
+            {"y": [[1, 0], [0, 2]]},
+        )

@@ -19,7 +19,7 @@ class MeanIou(ConfusionMatrix):
 
     It is taken from the confusion matrix of all pixels of all images. A class that neither occurs nor is predicted does not count.
 
-    classes:      how many classes there are
+    classes:      how many classes there are; absent: as many as the scores are of
     ignore_index: a label that does not count: pixels that nobody labelled
 
     Shapes: logits float32[n, classes, h, w] (any scores will do; float32[n, classes] too), label int32[n, h, w] ->
@@ -39,5 +39,11 @@ class MeanIou(ConfusionMatrix):
     @classmethod
     def samples(cls) -> Iterable[Sample]:
         logits = [[[[1.0, 3.0], [0.5, 0.0]], [[2.0, 1.0], [0.0, 1.0]]]]
-        yield Sample(cls(2), {"logits": logits, "label": np.array([[[1, 0], [1, 1]]], np.int32)}, {"y": [[1, 0], [1, 2]]})
-        yield Sample(cls(2, ignore_index=2), {"logits": logits, "label": np.array([[[1, 0], [2, 2]]], np.int32)}, {"y": [[1, 0], [0, 1]]})
+        yield Sample(
+            cls(2), {"logits": logits, "label": np.array([[[1, 0], [1, 1]]], np.int32)}, {"y": [[1, 0], [1, 2]]}
+        )
+        yield Sample(
+            cls(2, ignore_index=2),
+            {"logits": logits, "label": np.array([[[1, 0], [2, 2]]], np.int32)},
+            {"y": [[1, 0], [0, 1]]},
+        )

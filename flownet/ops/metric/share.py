@@ -26,5 +26,5 @@ class ShareMetric(Metric):
         counted = label.size
         if ignore_index is not None:
             counts = label != ignore_index
-            right, counted = right & counts, np.count_nonzero(counts)
+            right, counted = right & counts, int(np.count_nonzero(counts))
         return np.array([np.count_nonzero(right), counted], logits.dtype)

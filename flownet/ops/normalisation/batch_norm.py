@@ -31,9 +31,11 @@ class BatchNorm(Op):
     Shapes: x float32[n, c] or float32[n, c, h, w]; scale, bias, running_mean, running_var float32[c] -> y like x. Beside it come
     new_running_mean, new_running_var, and mean and inverse_std = 1 / √(σ² + ε), which are kept for the gradient; all float32[c].
     Parameters: scale starts by `ones`, bias by `zeros`. States: running_mean starts by `zeros`, running_var by `ones`.
-    Gradient: with x̂ = (x − μ) · inverse_std: dbias = Σ dy, dscale = Σ dy·x̂, dx = scale · inverse_std · (dy − dbias / m − x̂ · dscale / m).
+    Gradient: with x̂ = (x − μ) · inverse_std: dbias = Σ dy, dscale = Σ dy·x̂,
+    dx = scale · inverse_std · (dy − dbias / m − x̂ · dscale / m).
     Kept: x. Running statistics have no gradient as inputs.
-    Numerical care: the variance is the mean of squared distances from the mean, computed in a second run over x.
+    Numerical care: the variance is the mean of squared distances from the mean, computed in a second run over x. Sums over
+    the batch are of float64.
     Errors: `batch-too-small` while running, for a batch of one value a channel, which has no variance.
     Source: Ioffe, Szegedy 2015, "Batch normalization".
     """
@@ -89,7 +91,7 @@ class BatchNorm(Op):
             )  # fmt: skip
         dtype = x.dtype.type
         y = np.empty_like(x, order="C") if out is None else out[0]
-        mean = x.sum(_others(x), dtype=x.dtype) / dtype(m)
+        mean = _sum(x) / dtype(m)
         np.subtract(x, _beside(mean, x), out=y)
         variance = _sum_of_products(y, y) / dtype(m)
         inverse_std = 1 / np.sqrt(variance + dtype(self.epsilon))
@@ -124,7 +126,7 @@ class BatchNorm(Op):
         centred = x - _beside(mean, x)
         if dy is None:
             dy = np.zeros_like(x)
-        dbias = dy.sum(_others(x), dtype=dy.dtype)
+        dbias = _sum(dy)
         dscale = inverse_std * _sum_of_products(dy, centred)
         gain = scale * inverse_std
         # dx = gain · dy + slope · (x − μ) + level, where what arrives at the statistics, if anything does, adds to the last two
@@ -153,7 +155,8 @@ class BatchNorm(Op):
     def samples(cls) -> Iterable[Sample]:
         # means 3 and 1, variances 4 and 1; with ε = 12 the roots are 4 and √13
         channels = {"scale": [3.0, 1.0], "bias": [0.5, -1.0], "running_mean": [0.0, 1.0], "running_var": [1.0, 1.0]}
-        statistics = {"new_running_mean": [0.75, 1.0], "new_running_var": [2.75, 1.25], "mean": [3.0, 1.0], "inverse_std": [0.25, 1 / 13**0.5]}
+        statistics = {"new_running_mean": [0.75, 1.0], "new_running_var": [2.75, 1.25],
+                      "mean": [3.0, 1.0], "inverse_std": [0.25, 1 / 13**0.5]}  # fmt: skip
         yield Sample(cls(epsilon=12.0, momentum=0.25), {"x": [[1.0, 0.0], [5.0, 2.0]], **channels},
                      {"y": [[-1.0, -1.0 - 1 / 13**0.5], [2.0, -1.0 + 1 / 13**0.5]], **statistics})  # fmt: skip
         # the same values as pixels of one image
@@ -161,9 +164,10 @@ class BatchNorm(Op):
                      {"y": [[[[-1.0, 2.0]], [[-1.0 - 1 / 13**0.5, -1.0 + 1 / 13**0.5]]]], **statistics})  # fmt: skip
 
 
-def _others(x: np.ndarray) -> tuple[int, ...]:
-    """All axes but the channels'."""
-    return (0, *range(2, x.ndim))
+def _sum(x: np.ndarray) -> np.ndarray:
+    """Σ x of each channel: of a plane in pairs, as NumPy adds neighbours in memory, and of the planes in float64."""
+    planes = x.sum(tuple(range(2, x.ndim))) if x.ndim > 2 else x
+    return planes.sum(0, dtype=np.float64).astype(x.dtype)
 
 
 def _beside(channel: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -60,7 +60,12 @@ class BatchNormInference(Op):
         if x.type.rank > 2:
             beside = Reshape((scale.type.shape[0], *(1,) * (x.type.rank - 2)))
             factor, offset = g.add(beside, factor), g.add(beside, offset)
-        return g.add(_term("x * factor + offset", x="dy * factor", factor="dy * x", offset="dy"), x=x, factor=factor, offset=offset)
+        return g.add(
+            _term("x * factor + offset", x="dy * factor", factor="dy * x", offset="dy"),
+            x=x,
+            factor=factor,
+            offset=offset,
+        )
 
     def flops(self, x: TensorType) -> Dim:
         return 2 * x.size
@@ -69,7 +74,9 @@ class BatchNormInference(Op):
     def samples(cls) -> Iterable[Sample]:
         channels = {"scale": [3.0, 2.0], "bias": [0.5, 0.0], "running_mean": [1.0, -1.0], "running_var": [3.0, 15.0]}
         yield Sample(cls(epsilon=1.0), {"x": [[1.0, 3.0], [3.0, -1.0]], **channels}, {"y": [[0.5, 2.0], [3.5, 0.0]]})
-        yield Sample(cls(epsilon=1.0), {"x": [[[[1.0, 3.0]], [[3.0, -5.0]]]], **channels}, {"y": [[[[0.5, 3.5]], [[2.0, -2.0]]]]})
+        yield Sample(
+            cls(epsilon=1.0), {"x": [[[[1.0, 3.0]], [[3.0, -5.0]]]], **channels}, {"y": [[[[0.5, 3.5]], [[2.0, -2.0]]]]}
+        )
 
 
 def _term(text: str, **gradients: str) -> Elementwise:

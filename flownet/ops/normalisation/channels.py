@@ -7,7 +7,7 @@ import math
 from flownet.ops.requirements import bad_attribute, mismatch, require_float
 from flownet.types import TensorType
 
-__all__ = ["check_channels", "check_epsilon", "channel_type"]
+__all__ = ["channel_type", "check_channels", "check_epsilon"]
 
 
 def check_epsilon(op: str, epsilon: float) -> None:

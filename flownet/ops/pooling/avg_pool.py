@@ -84,11 +84,18 @@ class AvgPool(Op):
     def samples(cls) -> Iterable[Sample]:
         x = [[[[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 6.0, 1.0], [0.0, 1.0, 9.0, 8.0], [2.0, 0.5, 7.0, 7.5]]]]
         yield Sample(cls(), {"x": x}, {"y": [[[[3.25, 2.25], [0.875, 7.875]]]]})
-        yield Sample(cls((1, 2), (2, 1)), {"x": x}, {"y": [[[[3.0, 3.5, 1.0], [0.5, 5.0, 8.5]]]]}, note="windows that overlap")
+        yield Sample(
+            cls((1, 2), (2, 1)), {"x": x}, {"y": [[[[3.0, 3.5, 1.0], [0.5, 5.0, 8.5]]]]}, note="windows that overlap"
+        )
         corner = [[[[4.0, 8.0], [12.0, 16.0]]]]
         yield Sample(cls(2, padding=1), {"x": corner}, {"y": [[[[1.0, 2.0], [3.0, 4.0]]]]}, note="the padding counts")
         yield Sample(cls(2, padding=1, count_include_pad=False), {"x": corner}, {"y": corner}, note="it does not")
-        yield Sample(cls((1, 2), ceil_mode=True), {"x": [[[[1.0, 3.0, 7.0]]]]}, {"y": [[[[2.0, 7.0]]]]}, note="the last window hangs over")
+        yield Sample(
+            cls((1, 2), ceil_mode=True),
+            {"x": [[[[1.0, 3.0, 7.0]]]]},
+            {"y": [[[[2.0, 7.0]]]]},
+            note="the last window hangs over",
+        )
 
 
 @lru_cache(maxsize=1024)

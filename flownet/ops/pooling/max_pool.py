@@ -91,7 +91,8 @@ class MaxPool(Op):
         yield Sample(cls(3, 2, padding=1), {"x": [[[[-1.0, -2.0], [-3.0, -4.0]]]]}, {"y": [[[[-1.0]]]], "indices": [[[[0]]]]},
                      note="the padding never wins")  # fmt: skip
         yield Sample(cls(2, ceil_mode=True), {"x": [[[[1.0, 2.0, 3.0]]], [[[6.0, 5.0, 4.0]]]]},
-                     {"y": [[[[2.0, 3.0]]], [[[6.0, 4.0]]]], "indices": [[[[1, 2]]], [[[0, 2]]]]}, note="the last window hangs over")  # fmt: skip
+                     {"y": [[[[2.0, 3.0]]], [[[6.0, 4.0]]]], "indices": [[[[1, 2]]], [[[0, 2]]]]},
+                     note="the last window hangs over")  # fmt: skip
 
 
 @lru_cache(maxsize=1024)

@@ -83,7 +83,7 @@ class MaxUnpool(Op):
         return dy.reshape(-1)[places].reshape(indices.shape)
 
     def bind(self, sizes: Mapping[str, int]) -> MaxUnpool:
-        return self if self.size is None else replace(self, size=tuple(bind(dim, sizes) for dim in self.size))
+        return self if self.size is None else replace(self, size=(bind(self.size[0], sizes), bind(self.size[1], sizes)))
 
     def flops(self) -> Dim:
         return 0
@@ -102,9 +102,14 @@ class MaxUnpool(Op):
         x, indices = [[[[1.0, 2.0]]], [[[3.0, 4.0]]]], np.array([[[[5, 2]]], [[[0, 7]]]], np.int32)
         y = [[[[0.0, 0.0, 2.0, 0.0], [0.0, 1.0, 0.0, 0.0]]], [[[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 4.0]]]]
         yield Sample(cls(), {"x": x, "indices": indices}, {"y": y})
-        yield Sample(cls(2, size=(1, 9)), {"x": x, "indices": indices},
-                     {"y": [[[[0.0, 0.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]], [[[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0]]]]})  # fmt: skip
-        yield Sample(cls(), {"x": x, "indices": indices, "like": [[[[0.0] * 4] * 2]] * 2}, {"y": y}, note="as large as another image")
+        row = [[[[0.0, 0.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]]], [[[3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0]]]]
+        yield Sample(cls(2, size=(1, 9)), {"x": x, "indices": indices}, {"y": row})
+        yield Sample(
+            cls(),
+            {"x": x, "indices": indices, "like": [[[[0.0] * 4] * 2]] * 2},
+            {"y": y},
+            note="as large as another image",
+        )
 
 
 def _places(indices: np.ndarray, size: int) -> np.ndarray:

@@ -9,7 +9,17 @@ from functools import cached_property
 import numpy as np
 
 from flownet.errors import FlownetError
-from flownet.ops.windows import Pads, Padding, Pair, check_at_least, check_padding, padding_of, pair, require_image, steps
+from flownet.ops.windows import (
+    Padding,
+    Pads,
+    Pair,
+    check_at_least,
+    check_padding,
+    padding_of,
+    pair,
+    require_image,
+    steps,
+)
 from flownet.types import TensorType
 
 __all__ = ["PoolWindows", "check_pooling", "pooled_type", "windows_of"]
@@ -86,7 +96,9 @@ def check_pooling(op: str, kernel: int | Pair, stride: int | Pair | None, paddin
                 )  # fmt: skip
 
 
-def pooled_type(op: str, x: TensorType, kernel: int | Pair, stride: int | Pair | None, padding: Padding, ceil: bool) -> TensorType:
+def pooled_type(
+    op: str, x: TensorType, kernel: int | Pair, stride: int | Pair | None, padding: Padding, ceil: bool
+) -> TensorType:
     """The type of the pooled image."""
     require_image(op, x)
     k, s = pair(kernel), pair(kernel if stride is None else stride)
