@@ -14,8 +14,6 @@ from flownet.cli.options import graph, graph_options
 
 __all__ = ["command"]
 
-_MANY = 60  # boxes: beyond that, blocks are drawn as one box each unless `--depth` says otherwise
-
 
 @click.command("draw")
 @graph
@@ -45,16 +43,18 @@ def command(state: Invocation, graph: str, output: str | None, form: str | None,
 
     form = form or _form_of(output)
     document = state.load(graph)
-    by_block = depth is None and len(document.graph.nodes) > _MANY
-    depth = 1 if by_block else depth or 0
-    drawing = Drawing.of(document.graph, depth or None)
+    by_block = depth is None
+    depth = Drawing.depth_for(document.graph) if by_block else depth or None
+    drawing = Drawing.of(document.graph, depth)
     draw: dict[str, Callable[[], str | bytes]] = {
         "svg": drawing.svg, "png": drawing.png, "dot": drawing.dot, "text": drawing.text,
     }  # fmt: skip
     data = draw[form]()
     if output:
         write_bytes(output, data if isinstance(data, bytes) else data.encode())
-        state.out.say(f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if by_block else ""))
+        state.out.say(
+            f"wrote {output}" + (" (blocks as one box: `--depth 0` draws every node)" if by_block and depth else "")
+        )
     if state.out.json:
         boxes = [{"name": b.name, "title": b.title, "detail": b.detail, "type": b.type} for b in drawing.boxes.values()]
         state.out.document({"file": output, "nodes": boxes, "edges": [list(edge) for edge in drawing.graph.edges]})

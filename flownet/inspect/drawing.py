@@ -22,7 +22,8 @@ from flownet.inspect.layering import Layout, lay_out
 
 __all__ = ["Box", "Drawing"]
 
-_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 52.0, 28.0, 24.0, 16.0
+_FEWEST = 4  # boxes: a network that is one block deserves a look inside
+_HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 52.0, 28.0, 24.0, 28.0
 _CHARACTER = 6.4  # the width of a character of the small lines, in pixels
 
 # family -> fill and border; Okabe, Ito 2008's colours, lightened, which people of every colour vision can tell apart
@@ -85,6 +86,19 @@ class Drawing:
         if depth is not None and not nx.is_directed_acyclic_graph(drawn):
             return cls.of(graph)  # something outside of a block lies between two parts of it: they cannot be one box
         return cls(graph.name, drawn, boxes)
+
+    @staticmethod
+    def depth_for(graph: Graph, most: int = 60) -> int | None:
+        """The depth at which a drawing has at most `most` boxes and yet shows something; None to draw every node."""
+        if len(graph.nodes) <= most:
+            return None
+        deepest = max(name.count("/") for name in graph.nodes)
+        boxes = {depth: len({_shortened(name, depth) for name in graph.nodes}) for depth in range(1, deepest + 1)}
+        fitting = [depth for depth, count in boxes.items() if count <= most]
+        if fitting and boxes[fitting[-1]] >= _FEWEST:
+            return fitting[-1]
+        telling = [depth for depth, count in boxes.items() if count >= _FEWEST]
+        return telling[0] if telling else None
 
     # -- forms ---------------------------------------------------------------------------------------------------------
 
@@ -229,13 +243,21 @@ class Drawing:
                 left < x < right and top < y < bottom for name, (x, y) in layout.centres.items() if name not in inside
             ):
                 frames.append((left, top, right - left, bottom - top, block))
-        return sorted(frames, key=lambda frame: frame[4].count("/"))
+        frames.sort(key=lambda frame: frame[4].count("/"))
+        drawn = {frame[4] for frame in frames}
+        # labels stand outside on the left: those of inner blocks would lie across the frames around them
+        return [(*frame[:4], "" if _inside_another(frame[4], drawn) else frame[4]) for frame in frames]
 
     def _layout(self) -> tuple[float, Layout]:
         longest = max((len(line) for box in self.boxes.values() for line in box.lines), default=0)
         titles = max((len(_headline(box)) for box in self.boxes.values()), default=0)
         width = max(110.0, longest * _CHARACTER + 20, titles * 7.4 + 20)
         return width, lay_out(self.graph, width, _HEIGHT, _GAP_X, _GAP_Y)
+
+
+def _inside_another(block: str, blocks: set[str]) -> bool:
+    parts = block.split("/")
+    return any("/".join(parts[:length]) in blocks for length in range(1, len(parts)))
 
 
 def _box(graph: Graph, node: Node) -> Box:

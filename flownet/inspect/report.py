@@ -21,8 +21,6 @@ from flownet.training.run import GRAPH, LOG, WEIGHTS
 
 __all__ = ["Report"]
 
-_MANY = 60  # nodes: more are drawn by block
-
 
 @dataclass(frozen=True)
 class Report:
@@ -102,7 +100,7 @@ class Report:
 
     def html(self) -> str:
         """A page in itself: pictures are inside."""
-        drawing = Drawing.of(self.document.graph, 1 if len(self.document.graph.nodes) > _MANY else None)
+        drawing = Drawing.of(self.document.graph, Drawing.depth_for(self.document.graph))
         curve = base64.b64encode(self.curve()).decode()
         parts = [f"<h1>{escape(self.folder.name)}</h1>", _html_table([], self.facts())]
         if self.figures:
@@ -141,7 +139,8 @@ class Report:
 
     def nodes(self) -> tuple[list[str], list[list[str]]]:
         """Columns and rows of the graph's nodes."""
-        rows = self.summary.grouped(1) if len(self.summary.rows) > _MANY else self.summary.rows
+        depth = Drawing.depth_for(self.document.graph)
+        rows = self.summary.grouped(depth) if depth else self.summary.rows
         return ["node", "op", "output", "parameters", "multiply-adds"], [
             [row.name, row.op, row.type, *(f"{n:,}" if n else "" for n in (row.parameters, row.multiply_adds))]
             for row in rows
