@@ -55,5 +55,6 @@ def _automatic(fallback: str, kernels: Mapping[str, Any] | None) -> Device:
 
 
 def _with_reason(device: Any, reason: str) -> Device:
-    device.reason = reason
+    notes = getattr(getattr(device, "runtime", None), "notes", [])
+    device.reason = "; ".join([reason, *notes])
     return device

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flownet.devices.opencl.emit import Launch
 from flownet.devices.opencl.kernels.elementwise import FlatKernel
 from flownet.devices.opencl.kernels.kernel import Kernel, product
 from flownet.devices.opencl.schedule import Stage

@@ -19,7 +19,6 @@ from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
 from flownet.devices.opencl.schedule import Schedule, Stage, schedule
 from flownet.graph import Graph, Kind, Node
 from flownet.kernels import Fused, InRange
-from flownet.op.contract import wanted
 from flownet.passes.order_nodes import order_nodes
 from flownet.types import TensorType
 
@@ -51,6 +50,7 @@ class OpenCLProgram(Program):
         self.launches = [launch for stage in self._stages for launch in stage.launches]
         total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
         self.workers = 1 if total < _SMALL else self.target.units
+        self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
         self._events: list[Any] = [None, None]
         self._outputs: dict[tuple[str, int], tuple[Region, int, int, np.ndarray]] = {}
         self._current = 0
@@ -176,7 +176,7 @@ class OpenCLProgram(Program):
         cl, runtime = self.runtime.cl, self.runtime
         regions = _SLABS + len(self._slabs)
         self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
-        self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`")
+        self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`", alone=self.workers == 1)
         self._tables = [runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)]
         self._counters = runtime.buffer_of(np.zeros(counter_ints(len(self._stages)), np.int32))
         self._kernels: list[Any] = []
@@ -206,7 +206,7 @@ class OpenCLProgram(Program):
         numbers = [np.int32(n) for n in (first, last, len(self._stages))]
         kernel.set_args(*buffers, *self._tables, self._counters, *numbers)
         self._kernels.append(kernel)
-        return partial(cl.enqueue_nd_range_kernel, self.runtime.queue, kernel, (self.workers,), (1,))
+        return partial(cl.enqueue_nd_range_kernel, self.queue, kernel, (self.workers,), (1,))
 
     # -- a launch each -----------------------------------------------------------------------------------------------------
 
@@ -271,6 +271,7 @@ class OpenCLProgram(Program):
         if self._stale:
             self._freshen()
         runtime = self.runtime
+        runtime.use(self.queue)
         if self.workers > 1:
             # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
             # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
@@ -282,7 +283,7 @@ class OpenCLProgram(Program):
             event = None
             for step in self._segments[self._current]:
                 event = step() or event
-            runtime.queue.flush()
+            self.queue.flush()
         except runtime.cl.Error as error:
             raise runtime.failed(error) from None
         runtime.busy = True
@@ -311,6 +312,7 @@ class OpenCLProgram(Program):
 
     def run_checked(self) -> str | None:
         """As `run`, stage by stage."""
+        self.runtime.use(self.queue)
         self._freshen()
         self._version = -1
         for index, stage in enumerate(self._stages):
@@ -359,11 +361,12 @@ class OpenCLProgram(Program):
                     continue
                 kernel = self.runtime.cl.Kernel(self._program, "run")
                 kernel.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (i, i + 1, len(alone))))
-                runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.runtime.queue, kernel, (self.workers,), (1,)))
+                runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, kernel, (self.workers,), (1,)))
             empty = self.runtime.cl.Kernel(self._program, "run")
             empty.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (0, 0, len(alone))))
-            runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.runtime.queue, empty, (self.workers,), (1,)))
+            runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, empty, (self.workers,), (1,)))
         best = [float("inf")] * len(runs)
+        self.runtime.use(self.queue)
         for _ in range(repeats):
             for i, run in enumerate(runs):
                 start = time.perf_counter()
@@ -392,6 +395,7 @@ class OpenCLProgram(Program):
         return Step(partial(self._run_stage, stage), (node.name,), kernel.name, self.device.name, kernel.flops, kernel.bytes, facts)
 
     def _run_stage(self, stage: int) -> None:
+        self.runtime.use(self.queue)
         if self.target.kind == "gpu":
             for launch in self._stages[stage].launches:
                 self._run_alone(launch)

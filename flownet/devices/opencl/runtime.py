@@ -12,12 +12,14 @@ import os
 import re
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.platforms import Found
+from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
+from flownet.devices.opencl.platforms import Found, calling_thread_device
 from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError
 
@@ -39,18 +41,22 @@ class Runtime:
 
         self.cl, self.found, self.device = cl, found, found.handle
         try:
-            self.context = cl.Context([self.device])
-            self.queue = cl.CommandQueue(self.context)
+            self.alone = calling_thread_device(self.device)  # for programs of one worker
+            self.context = cl.Context([self.device, *([self.alone] if self.alone else [])])
+            self.queue = cl.CommandQueue(self.context, self.device)
+            self.alone_queue = cl.CommandQueue(self.context, self.alone) if self.alone else self.queue
         except cl.Error as error:
             raise FlownetError.of(
                 "device-failed", f"`{found.describe()}` cannot be opened: {error}", help="try another `--device`; `flownet devices` lists them"
             ) from None
-        self.target = Target.of(self.device)
+        self.notes: list[str] = []  # what did not work here, and what is done instead
         self.largest_buffer = int(self.device.max_mem_alloc_size)
         self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
         self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
         self.busy = False
+        self.queue_in_use = self.queue
         self.built = 0  # programs compiled, and not found in a cache of ours
+        self.target = self._working_target(Target.of(self.device))
         if self.shares_memory:
             self.shares_memory = self._really_shares_memory()
 
@@ -58,10 +64,16 @@ class Runtime:
         """Wait until everything that was launched is done."""
         if self.busy:
             try:
-                self.queue.finish()
+                self.queue_in_use.finish()
             except self.cl.Error as error:
                 raise self.failed(error) from None
             self.busy = False
+
+    def use(self, queue: Any) -> None:
+        """Say which queue the next launches go to: what the other one still does is waited for."""
+        if queue is not self.queue_in_use:
+            self.finish()
+            self.queue_in_use = queue
 
     def failed(self, error: Exception) -> FlownetError:
         """The error of a device that stopped working."""
@@ -75,8 +87,8 @@ class Runtime:
         flags = self.cl.mem_flags.READ_WRITE | self.cl.mem_flags.COPY_HOST_PTR
         return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
-    def build(self, source: str, what: str, options: str | None = None) -> Any:
-        """The program of OpenCL C. Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about."""
+    def build(self, source: str, what: str, options: str | None = None, *, alone: bool = False) -> Any:
+        """The program of OpenCL C, for the device or for the one of programs of one worker (`alone`). Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about."""
         options = Target.build_options if options is None else options
         cl = self.cl
         with warnings.catch_warnings():
@@ -85,7 +97,8 @@ class Runtime:
                 if not self.keeps_binaries:
                     return self._cached(source, options)
                 self.built += 1
-                return cl.Program(self.context, source).build(options, cache_dir=False)
+                devices = [self.alone if alone and self.alone else self.device]
+                return cl.Program(self.context, source).build(options, devices=devices, cache_dir=False)
             except cl.Error as error:
                 raise _build_error(str(error), source, what, self.found.describe()) from None
 
@@ -108,6 +121,51 @@ class Runtime:
         except OSError:
             pass  # a cache that cannot be written costs time, no more
         return program
+
+    def _working_target(self, target: Target) -> Target:
+        """The target, or one of narrower vectors where a kernel with those of `target` does not compute what it should.
+
+        Raises FlownetError (`device-failed`) for a device on which neither does: it is then set aside.
+        """
+        problems = []
+        narrow = replace(target, vector=min(target.vector, 8), registers=16, attributes="", call_width=8)
+        for candidate in dict.fromkeys((target, narrow)):
+            try:
+                if self._computes(candidate):
+                    return candidate
+                problems.append(f"kernels with vectors of {candidate.vector} floats give wrong results")
+            except FlownetError as error:
+                problems.append(error.diagnostics[0].message)
+            self.notes.append(problems[-1])
+        raise FlownetError.of(
+            "device-failed", f"`{self.found.describe()}` fails its self-test", *problems, help="update its driver, or use another `--device`"
+        )
+
+    def _computes(self, target: Target) -> bool:
+        """Whether a loop of multiply-adds and a built-in function on whole vectors give what NumPy gives."""
+        v = target.vector
+        half = target.call_width < v
+        root = "y.lo = sqrt(c.lo); y.hi = sqrt(c.hi);" if half else "y = sqrt(c);"
+        body = (
+            "const vec a = *(__global const vecu*)x; vec c = 1.0f;",
+            "for (int k = 0; k < 20; k++) c = c * a + a;",
+            f"vec y; {root}",
+            "*(__global vecu*)z = y;",
+        )
+        arguments = (Argument("x", "in", v), Argument("z", "out", v))
+        kernel = Kernel("self_test", body, arguments, (1, 1, 1), (preamble(target),), attributes=target.attributes)
+        x = np.linspace(0.1, 0.9, v, dtype=np.float32)
+        z = np.zeros(v, np.float32)
+        buffers = [self.buffer_of(x), self.buffer_of(z)]
+        cl = self.cl
+        built = cl.Kernel(self.build(kernel.source(), "the self-test"), kernel.name)
+        built.set_args(*buffers)
+        cl.enqueue_nd_range_kernel(self.queue, built, (1,), (1,))
+        cl.enqueue_copy(self.queue, z, buffers[1])
+        c = np.ones(v)
+        for _ in range(20):
+            c = c * x + x
+        return bool(np.allclose(z, np.sqrt(c), rtol=1e-4))
 
     def _really_shares_memory(self) -> bool:
         """Whether a kernel sees what NumPy wrote, and NumPy what a kernel wrote, without a copy or a mapping between."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from flownet.devices.opencl.kernels.convolution import Convolution, candidates
 from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.tuning import Tuning
-from flownet.devices.opencl.kernels.convolution import Convolution, candidates
 from tests.devices.opencl.opencl_devices import device_ids
 
 pytestmark = pytest.mark.opencl

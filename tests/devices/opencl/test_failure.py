@@ -77,3 +77,19 @@ def test_memory_that_is_not_really_shared_is_copied(device, monkeypatch):
     graph.output(y.name, "y.weight")
     got = Session(careful).run(graph, {"x": np.ones((2, 4), np.float32)})
     np.testing.assert_allclose(got["y"], np.tile(got["y.weight"].sum(1), (2, 1)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_target_that_fails_its_self_test_is_set_aside(device, monkeypatch):
+    widths = []
+
+    def computes(self, target):
+        widths.append(target.vector)
+        return target.vector <= 8
+
+    monkeypatch.setattr(Runtime, "_computes", computes)
+    narrow = Runtime(device.found)
+    assert narrow.target.vector <= 8
+    if len(widths) == 2:
+        assert "16" in narrow.notes[0]
+    monkeypatch.setattr(Runtime, "_computes", lambda self, target: False)
+    assert diagnostic(lambda: Runtime(device.found)).code == "device-failed"

@@ -10,14 +10,13 @@ import pytest
 
 from flownet.devices.cpu.device import CPU
 from flownet.executor import Session
+from flownet.expression import parse
 from flownet.graph import Builder, Graph, Kind
 from flownet.op import Elementwise, SumTo
-from flownet.expression import parse
 from flownet.passes.differentiate import differentiate
 from flownet.passes.expand_composites import expand_composites
 from flownet.registry import default_registry
 from flownet.types import DType, TensorType
-
 from tests.devices.opencl.opencl_devices import close, device_ids, opened
 
 pytestmark = pytest.mark.opencl
