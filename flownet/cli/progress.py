@@ -134,14 +134,18 @@ def _is_told(epoch: int, epochs: int, most: int = 40) -> bool:
 _SHARES = ("accuracy", "iou", "precision", "recall")
 
 
-def figure(name: str, value: float | None) -> str:
-    """A figure for people: shares as percents.
+def figure(name: str, value: float | list | None) -> str:
+    """A figure for people: shares as percents, of a matrix the size (`--json` and the log hold all of it).
 
     >>> figure("accuracy", 0.98765), figure("loss", 0.04321), figure("loss", None)
     ('98.77%', '0.0432', '–')
+    >>> figure("confusion_matrix", [[44, 1], [0, 45]])
+    '2×2 numbers'
     """
     if value is None:
         return "–"
+    if isinstance(value, list):
+        return f"{len(value)}×{len(value[0])} numbers" if isinstance(value[0], list) else f"{len(value)} numbers"
     if any(share in name for share in _SHARES):
         return f"{100 * value:.2f}%"
     return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"

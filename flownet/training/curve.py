@@ -17,7 +17,8 @@ def draw_curve(records: Iterable[Mapping[str, Any]], title: str) -> bytes:
     records = list(records)
     steps = [r for r in records if r["kind"] == "step"]
     epochs = [r for r in records if r["kind"] == "epoch"]
-    names = list(epochs[-1]["metrics"]) if epochs else []
+    # a confusion matrix is no curve
+    names = [name for name, value in epochs[-1]["metrics"].items() if not isinstance(value, list)] if epochs else []
     figure = Figure(figsize=(8, 3.2 + 2.4 * bool(names)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1 + bool(names), 1, sharex=True, squeeze=False)[:, 0]

@@ -12,7 +12,7 @@ from PIL import Image
 from flownet.training.curve import draw_curve
 
 
-def record(kind: str, step: int, loss: float | None, validation: bool = False, **metrics: float) -> dict[str, Any]:
+def record(kind: str, step: int, loss: float | None, validation: bool = False, **metrics: Any) -> dict[str, Any]:
     held_out = {"loss": 2 * (loss or 0), "metrics": metrics} if validation else None
     return {
         "kind": kind,
@@ -24,7 +24,7 @@ def record(kind: str, step: int, loss: float | None, validation: bool = False, *
     }
 
 
-def log(epochs: int, validation: bool = False, **metrics: float) -> list[dict[str, Any]]:
+def log(epochs: int, validation: bool = False, **metrics: Any) -> list[dict[str, Any]]:
     records = []
     for step in range(1, 10 * epochs + 1):
         records.append(record("step", step, 100 / step, **metrics))
@@ -43,12 +43,24 @@ def pixels(records: list[dict[str, Any]]) -> np.ndarray:
         log(3, accuracy=0.9),
         log(3, validation=True, accuracy=0.9),
         log(3, validation=True, accuracy=0.9, iou=0.5),
+        log(3, validation=True, accuracy=0.9, confusion_matrix=[[3, 1], [0, 4]]),
+        log(3, confusion_matrix=[[3, 1], [0, 4]]),
         log(1),
         log(0),
         [record("step", 1, None), record("epoch", 10, None)],
         [record("step", 1, -3.0), record("step", 2, 500.0)],
     ],
-    ids=["metrics", "validation", "two metrics", "one epoch", "nothing", "not finite", "negative"],
+    ids=[
+        "metrics",
+        "validation",
+        "two metrics",
+        "a matrix too",
+        "a matrix alone",
+        "one epoch",
+        "nothing",
+        "not finite",
+        "negative",
+    ],
 )
 def test_every_log_has_a_curve(records: list[dict[str, Any]]) -> None:
     image = pixels(records)
