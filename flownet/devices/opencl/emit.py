@@ -259,7 +259,7 @@ class Emitter:
 
         names = {a: Name(b) for a, b in renaming.items()}
         terms = {output: substitute(e, names) for output, e in (*fused.terms, *fused.sums)}
-        steps, found = to_steps(terms, scalars=scalars)
+        steps, found = to_steps(terms, scalars=scalars, inline=self.target.kind == "cpu")
         outputs = []
         for i, (output, _) in enumerate(fused.terms):
             outputs.append((f"o{i}", _vector(found[output], steps, scalars)))

@@ -135,7 +135,7 @@ def elementwise(
     arguments = [Shared(f"i_{n}", "in", product(operands[n][0]), ctypes[n]) for n in operands]
     arguments += [Shared(f"o_{n}", "out", count, outs[n]) for n in outs]
     nbytes = 4 * sum(a.size for a in arguments)
-    steps, found = to_steps(terms)
+    steps, found = to_steps(terms, inline=target.kind == "cpu")
     cost = count * max(1, len(steps))
     facts = {"flops": cost, "bytes": nbytes, "preamble": (preamble(target),), "attributes": target.attributes}
     if target.kind == "gpu":

@@ -167,7 +167,7 @@ class Prologue:
         return lines + evaluate(result, self.expression, {"x", *self.operands, *self.images}, set(), target)
 
 
-_CALL = re.compile(r"\b(?!vec\b|ivec\b|if\b|float\b|int\b)[a-zA-Z_]\w*\s*\(")
+_CALL = re.compile(r"\b(?!vec\b|ivec\b|if\b|float\b|int\b|__builtin_)[a-zA-Z_]\w*\s*\(")
 
 
 def evaluate(name: str, expression: str, vectors: set[str], scalars: set[str], target: Target) -> list[str]:

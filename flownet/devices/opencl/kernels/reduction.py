@@ -87,7 +87,7 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
     prefix = "o" if parts == 1 else "p"
     arguments = [Shared(f"i_{n}", "in", product(operands[n][0]), ctypes[n]) for n in operands]
     arguments += [Shared(f"{prefix}_{output}", "out", parts * kept) for output, _, _ in terms]
-    steps, found = to_steps({output: expression for output, _, expression in terms})
+    steps, found = to_steps({output: expression for output, _, expression in terms}, inline=target.kind == "cpu")
     facts = {"flops": kept * reduced * len(terms), "bytes": 4 * sum(a.size for a in arguments)}
     strides = merged.strides
 
