@@ -31,7 +31,9 @@ IMAGES = ROOT / "docs" / "images"
 
 def load(name, args, *overrides):
     path = ROOT / "graphs" / f"{name}.yaml"
-    return flownet.load(path, overrides=[*overrides, *args.set], device=args.device, seed=args.seed, weights=args.weights)
+    return flownet.load(
+        path, overrides=[*overrides, *args.set], device=args.device, seed=args.seed, weights=args.weights
+    )
 
 
 def trained(name, args, *overrides):
@@ -98,12 +100,16 @@ def depth(args):
         flownet.train(net, folder=f"{args.out or 'runs/zoo-depth'}/{name}", callback=step)
         losses[name] = curve
         print(name, len(curve), "steps, mean loss of the last 20:", round(float(np.mean(curve[-20:])), 4), flush=True)
-    pictures.losses(IMAGES / "depth_110.png", losses, f"training loss, batch {args.batch} of CIFAR-10 (running mean of 20 steps)")
+    pictures.losses(
+        IMAGES / "depth_110.png", losses, f"training loss, batch {args.batch} of CIFAR-10 (running mean of 20 steps)"
+    )
     return {name: {"first": curve[0], "last_20": float(np.mean(curve[-20:]))} for name, curve in losses.items()}
 
 
 def cifar(args):
-    return trained("resnet20", args, "train.schedule=one_cycle", "train.epochs=30", "train.optimizer.sgd.nesterov=true")[1]
+    return trained(
+        "resnet20", args, "train.schedule=one_cycle", "train.epochs=30", "train.optimizer.sgd.nesterov=true"
+    )[1]
 
 
 def resnet1202(args):
@@ -142,4 +148,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     os.environ.setdefault("FLOWNET_DATA", str(ROOT.parent / "shared" / "data"))
     IMAGES.mkdir(parents=True, exist_ok=True)
-    print(json.dumps({"result": arguments.which, "seed": arguments.seed, **globals()[arguments.which](arguments)}, default=float))
+    print(
+        json.dumps(
+            {"result": arguments.which, "seed": arguments.seed, **globals()[arguments.which](arguments)}, default=float
+        )
+    )

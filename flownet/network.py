@@ -19,11 +19,12 @@ from flownet.errors import FlownetError, near_names
 from flownet.executor import Session
 from flownet.executor.session import Plan, sizes_of
 from flownet.graph import Graph, Kind
-from flownet.language import Document, load as load_document
+from flownet.language import Document
+from flownet.language import load as load_document
 from flownet.passes.differentiate import differentiate
-from flownet.passes.specialise_inference import specialise_inference
 from flownet.passes.opencl_pipeline import opencl_pipeline
 from flownet.passes.pipeline import Pass, insert_passes
+from flownet.passes.specialise_inference import specialise_inference
 from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
 from flownet.training.checkpoint import read_tensors, write_tensors

@@ -24,7 +24,11 @@ __all__ = ["command"]
 @fallback_option
 @no_pass
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="How long to measure.")
-@click.option("--tune", is_flag=True, help="First measure all candidates of every convolution, and keep the fastest for this device.")
+@click.option(
+    "--tune",
+    is_flag=True,
+    help="First measure all candidates of every convolution, and keep the fastest for this device.",
+)
 @graph_options
 @invocation
 def command(state: Invocation, graph, train, batch, sizes, device, fallback, without, seconds, tune) -> None:
@@ -42,7 +46,9 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
         for problem, direction in list(chosen.convolutions):
             results = chosen.tuning.tune(problem, direction)
             model, best = results[0], min(results, key=lambda r: r[1])
-            state.out.say(f"{problem.label(direction)}: {best[0]} {best[1] * 1e3:.3f} ms (the model's choice: {model[1] * 1e3:.3f} ms)")
+            state.out.say(
+                f"{problem.label(direction)}: {best[0]} {best[1] * 1e3:.3f} ms (the model's choice: {model[1] * 1e3:.3f} ms)"
+            )
             for name, _, note in results:
                 if note:
                     state.out.say(f"    {name}: {note}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from flownet.cli.invocation import Invocation, invocation
@@ -29,11 +31,9 @@ def command(state: Invocation, selftest: bool) -> None:
 
     automatic = choose_device("auto", state.registry)
     found = found_devices()
-    listing = [{"id": "cpu", "name": CPU().description, "platform": "NumPy", "type": "cpu"}]
-    listing += [
-        {"id": d.id, "name": d.name, "platform": d.platform, "type": d.type, "version": d.version, "driver": d.driver, "units": d.units,
-         "memory": d.memory, "vector": d.vector, "float64": d.float64} for d in found
-    ]  # fmt: skip
+    listing: list[dict[str, Any]] = [{"id": "cpu", "name": CPU().description, "platform": "NumPy", "type": "cpu"}]
+    facts = ("id", "name", "platform", "type", "version", "driver", "units", "memory", "vector", "float64")
+    listing += [{fact: getattr(device, fact) for fact in facts} for device in found]
     if selftest:
         from flownet.testing.device_selftest import selftest as run_selftest
 
@@ -43,12 +43,10 @@ def command(state: Invocation, selftest: bool) -> None:
     if state.out.json:
         state.out.document({"devices": listing, "auto": auto_id, "reason": automatic.reason})  # type: ignore[attr-defined]
         return
-    rows = [
-        (e["id"], e["name"], e["platform"], e["type"], e.get("driver", ""), e.get("units", ""), e.get("vector", ""), size(e["memory"]) if "memory" in e else "")
-        for e in listing
-    ]
+    shown = ("id", "name", "platform", "type", "driver", "units", "vector")
+    rows = [(*(e.get(fact, "") for fact in shown), size(e["memory"]) if "memory" in e else "") for e in listing]
     state.out.table(("id", "name", "platform", "type", "driver", "units", "floats", "memory"), rows)
     state.out.say(f"auto takes {auto_id}: {automatic.reason}")  # type: ignore[attr-defined]
     for entry in listing:
-        for family, result in entry.get("selftest", {}).items():  # type: ignore[attr-defined]
+        for family, result in entry.get("selftest", {}).items():
             state.out.say(f"{entry['id']}  {family:24} {result}")

@@ -16,7 +16,17 @@ fallback_option = click.option(
 )  # fmt: skip
 
 
-def made_plan(state: Invocation, source: str, batch: int, sizes: dict[str, int], device: str, train: bool, without, fallback: str, check=False):
+def made_plan(
+    state: Invocation,
+    source: str,
+    batch: int,
+    sizes: dict[str, int],
+    device: str,
+    train: bool,
+    without,
+    fallback: str,
+    check=False,
+):
     """(plan, device) of a graph file for a batch."""
     from flownet.devices.choose import choose_device
     from flownet.errors import FlownetError
@@ -70,7 +80,9 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
         rows.append((stage, step.kernel, where, step.device, amount(step.flops), size(step.bytes), note))
     state.out.table(("stage", "kernel", "from", "device", "FLOPs", "bytes", "variant"), rows)
     found = plan_document(plan)
-    state.out.say(f"peak memory {size(found['peak_bytes'])}, of which the arena {size(found['arena_bytes'])} for {len(found['buffers'])} buffers")
+    state.out.say(
+        f"peak memory {size(found['peak_bytes'])}, of which the arena {size(found['arena_bytes'])} for {len(found['buffers'])} buffers"
+    )
     hosted = [row for row in plan.program.steps if row.device == "cpu" and chosen.name != "cpu"]
     for step in hosted:
         state.out.say(f"on the processor: {step.kernel} ({step.facts.get('reason', '')})")

@@ -22,7 +22,13 @@ __all__ = ["command"]
 @device
 @fallback_option
 @no_pass
-@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True, help="Runs of each kernel; the least time counts.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Runs of each kernel; the least time counts.",
+)
 @click.option("--top", type=click.IntRange(1), default=30, show_default=True, help="Rows of the table.")
 @click.option("--trace", metavar="FILE", help="Write a trace for https://ui.perfetto.dev or chrome://tracing.")
 @graph_options
@@ -61,9 +67,14 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
             {"kernel": m.step.kernel, "nodes": list(m.step.nodes), "lines": list(source_lines(plan.graph, m.step)), "seconds": m.seconds,
              "gflops": m.gflops, "gbytes": m.gbytes, "device": m.step.device} for m in measured
         ]  # fmt: skip
-        state.out.document({"device": chosen.description, "run_seconds": min(whole), "peak_gflops": peak, "steps": rows})
+        state.out.document(
+            {"device": chosen.description, "run_seconds": min(whole), "peak_gflops": peak, "steps": rows}
+        )
         return
-    state.out.say(f"{chosen.description}; a run takes {min(whole) * 1e3:.3f} ms, its kernels one by one {total * 1e3:.3f} ms", style="bold")
+    state.out.say(
+        f"{chosen.description}; a run takes {min(whole) * 1e3:.3f} ms, its kernels one by one {total * 1e3:.3f} ms",
+        style="bold",
+    )
     table = []
     for m in sorted(measured, key=lambda m: -m.seconds)[:top]:
         share = f"{m.gflops / peak:.0%}" if peak else ""
@@ -74,4 +85,6 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
         )  # fmt: skip
     state.out.table(("time", "share", "kernel", "from", "GFLOP/s", "of peak", "GB/s", "variant"), table)
     if peak:
-        state.out.say(f"measured peak: {peak:.0f} GFLOP/s of multiply-adds; Winograd's share may exceed it, since it needs fewer of them")
+        state.out.say(
+            f"measured peak: {peak:.0f} GFLOP/s of multiply-adds; Winograd's share may exceed it, since it needs fewer of them"
+        )

@@ -58,8 +58,21 @@ def trace(measured: Sequence[Measured], graph: Graph) -> dict[str, Any]:
     """The steps one behind the other in the trace-event format: https://ui.perfetto.dev opens it."""
     events, now = [], 0.0
     for m in measured:
-        facts = {"nodes": list(m.step.nodes), "lines": list(source_lines(graph, m.step)), "GFLOP/s": m.gflops, "GB/s": m.gbytes}
-        event = {"name": m.step.kernel, "cat": m.step.device, "ph": "X", "ts": now, "dur": m.seconds * 1e6, "pid": 1, "tid": 1}
+        facts = {
+            "nodes": list(m.step.nodes),
+            "lines": list(source_lines(graph, m.step)),
+            "GFLOP/s": m.gflops,
+            "GB/s": m.gbytes,
+        }
+        event = {
+            "name": m.step.kernel,
+            "cat": m.step.device,
+            "ph": "X",
+            "ts": now,
+            "dur": m.seconds * 1e6,
+            "pid": 1,
+            "tid": 1,
+        }
         events.append({**event, "args": {**facts, **{k: str(v) for k, v in m.step.facts.items()}}})
         now += m.seconds * 1e6
     return {"traceEvents": events, "displayTimeUnit": "ms"}
@@ -73,7 +86,13 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     buffers = []
     if memory is not None:
         buffers = [
-            {"name": life.name, "bytes": life.nbytes, "offset": int(memory.offsets[life.name]), "first": life.first, "last": life.last}
+            {
+                "name": life.name,
+                "bytes": life.nbytes,
+                "offset": int(memory.offsets[life.name]),
+                "first": life.first,
+                "last": life.last,
+            }
             for life in memory.lifetimes.values()
         ]
     steps = [

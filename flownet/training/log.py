@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator
@@ -42,10 +43,8 @@ class Log:
         return self._file.tell()
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a full disk was reported by the write that met it
             self._file.close()
-        except OSError:
-            pass  # a full disk was reported by the write that met it
 
 
 def read_log(path: Path) -> Iterator[dict[str, Any]]:

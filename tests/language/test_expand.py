@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.language.small_registry import small_registry
 
 from flownet.language import expand, load
 from flownet.language.reading import read_text
 from flownet.language.report import Report
 from flownet.language.tree import plain
 from flownet.language.writing import to_flow, to_yaml
+from tests.language.small_registry import small_registry
 
 BLOCKS = """
 vars: {width: 6, act: relu}

@@ -6,13 +6,13 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.language.small_registry import small_registry
 from test_expand import BLOCKS, TRAIN
 
 from flownet.language import check, expand, load
 from flownet.language.reading import read_text
 from flownet.language.report import Report
 from flownet.language.tree import plain
+from tests.language.small_registry import small_registry
 
 TEXT = BLOCKS + TRAIN
 TREE = plain(read_text(TEXT, "t", Report()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.language.small_registry import small_registry
 
 from flownet import initialisers
 from flownet.language import check, load
 from flownet.language.document import Document
+from tests.language.small_registry import small_registry
 
 X = "inputs: {x: float32[N, 8]}\n"
 IMAGE = "inputs: {image: float32[N, 1, 8, 8]}\n"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.language.small_registry import small_registry
-
 from flownet.language import check, load
+from tests.language.small_registry import small_registry
 
 GRAPH = "include: parts/blocks.yaml\ninputs: {x: 'float32[N, 4]'}\nnodes:\n  - wide: {units: $depth}\n"
 BLOCKS = "include: [more.yaml]\nvars: {depth: 3}\nblocks:\n  wide:\n    args: {units: required}\n    nodes:\n      - dense: {units: '${units * factor}'}\n"

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.language.small_registry import small_registry
 
 from flownet.language import check
+from tests.language.small_registry import small_registry
 
 MISTAKES = sorted((Path(__file__).parent / "mistakes").glob("*.yaml"))
 

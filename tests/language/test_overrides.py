@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.language.small_registry import small_registry
 
 from flownet.language import check, load
+from tests.language.small_registry import small_registry
 
 TEXT = """
 vars: {width: 6, deep: {units: [3, 4]}}

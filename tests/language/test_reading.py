@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.language.small_registry import small_registry
 
 from flownet.errors import FlownetError
 from flownet.language import check
 from flownet.language.reading import MAX_BYTES, read_file, read_text
 from flownet.language.report import Report
 from flownet.language.tree import Mapping, plain
+from tests.language.small_registry import small_registry
 
 
 def values(text: str) -> object:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.language.small_registry import small_registry
 from test_expand import BLOCKS, TRAIN
 
 from flownet.language import expand, load, schema
@@ -14,6 +13,7 @@ from flownet.language.reading import read_file, read_text
 from flownet.language.report import Report
 from flownet.language.tree import plain
 from flownet.registry import default_registry
+from tests.language.small_registry import small_registry
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[2]

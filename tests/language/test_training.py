@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.language.small_registry import Adam, Cosine, Flip, Sgd, Shift, Toy, small_registry
 
 from flownet.language import check, load
+from tests.language.small_registry import Adam, Cosine, Flip, Sgd, Shift, Toy, small_registry
 
 NET = "inputs: {image: float32[N, 1, 8, 8]}\nnodes:\n  - flatten\n  - dense: {name: logits, units: 10}\n"
 
@@ -175,5 +175,5 @@ def test_paths_of_data_start_from_the_graph_file(tmp_path) -> None:
         "inputs: {x: float32[N, 2]}\nnodes: [relu]\n"
         "train: {data: {dataset: csv, path: points.csv, target: kind}, loss: relu_1, optimizer: {sgd: {}}}\n"
     )
-    document, found = check(graph, registry=default_registry())
+    _, found = check(graph, registry=default_registry())
     assert "data-missing" not in [d.code for d in found]
