@@ -21,14 +21,19 @@ def fuse_reductions(graph: Graph) -> Graph:
     """The graph with elementwise nodes that feed one reduction alone inside of it, and sibling reductions joined."""
     graph = graph.copy()
     fetched = set(graph.outputs.values()) | set(graph.updates.values())
+    readers: dict[str, set[str]] = {}
+    for node in graph.nodes.values():
+        for value in node.inputs.values():
+            readers.setdefault(value, set()).add(node.name)
     for name in [node.name for node in graph.topological() if isinstance(node.op, Reduce) and node.device != "cpu"]:
-        while _take_in(graph, graph.nodes[name], fetched):
+        while _take_in(graph, graph.nodes[name], fetched, readers):
             pass
     _join_siblings(graph)
     return graph
 
 
-def _take_in(graph: Graph, node: Node, fetched: set[str]) -> bool:
+def _take_in(graph: Graph, node: Node, fetched: set[str], readers: dict[str, set[str]]) -> bool:
+    """Put the expression of one producer into the reduction, if there is one that can go. Whether there was."""
     shapes = {v: graph.values[v].type.shape for v in node.inputs.values()}
     full = np.broadcast_shapes(*shapes.values())  # type: ignore[arg-type]
     for value in dict.fromkeys(node.inputs.values()):
@@ -36,24 +41,17 @@ def _take_in(graph: Graph, node: Node, fetched: set[str]) -> bool:
         if producer is None or value in fetched or not is_elementwise(graph.nodes[producer]):
             continue
         maker = graph.nodes[producer]
-        users = [n for n in graph.nodes.values() if value in n.inputs.values()] if len(maker.outputs) == 1 else []
-        if shapes[value] != full or [n.name for n in users] != [node.name]:
+        if shapes[value] != full or len(maker.outputs) > 1 or readers[value] != {node.name}:
             continue
         expression = next(iter(maker.op.expressions().values()))
         uses = sum(_count(e, {a for a, n in node.inputs.items() if n == value}) for _, _, e in node.op.terms)
         if size(expression) * uses + sum(size(e) for _, _, e in node.op.terms) > _LARGEST:
             continue
-        inputs: dict[str, str] = {}
-        by_value: dict[str, Name] = {}
-
-        def operand(v: str) -> Name:
-            if v not in by_value:
-                by_value[v] = Name(f"x{len(by_value)}")
-                inputs[by_value[v].id] = v
-            return by_value[v]
-
-        made = substitute(expression, {a: operand(n) for a, n in maker.inputs.items()})
-        after: dict[str, Expression] = {a: made if n == value else operand(n) for a, n in node.inputs.items()}
+        operands = dict.fromkeys((*maker.inputs.values(), *node.inputs.values()))
+        inputs = {f"x{i}": v for i, v in enumerate(operands)}
+        by_value = {v: Name(a) for a, v in inputs.items()}
+        made = substitute(expression, {a: by_value[n] for a, n in maker.inputs.items()})
+        after: dict[str, Expression] = {a: made if n == value else by_value[n] for a, n in node.inputs.items()}
         terms = tuple((o, kind, simplified(substitute(e, after))) for o, kind, e in node.op.terms)
         used = {n for _, _, e in terms for n in _names(e)}
         inputs = {a: v for a, v in inputs.items() if a in used}
@@ -65,6 +63,10 @@ def _take_in(graph: Graph, node: Node, fetched: set[str]) -> bool:
         origin = node.origin.joined(maker.origin)
         graph.nodes[node.name] = replace(node, op=replace(node.op, terms=terms, operands=tuple(inputs)), inputs=inputs, origin=origin)
         graph.remove_node(maker.name)
+        for read in maker.inputs.values():
+            readers[read].discard(maker.name)
+        for read in inputs.values():
+            readers[read].add(node.name)
         return True
     return False
 
@@ -82,7 +84,10 @@ def _count(expression: Expression, names: set[str]) -> int:
 def _join_siblings(graph: Graph) -> None:
     """Reductions over the same axes of operands of which they share one, neither needing the other."""
     by_operand: dict[tuple, list[str]] = {}
-    for node in graph.topological():
+    order = list(graph.topological())
+    position = {node.name: i for i, node in enumerate(order)}
+    joined = False
+    for node in order:
         if not isinstance(node.op, Reduce) or node.device == "cpu":
             continue
         full = np.broadcast_shapes(*(graph.values[v].type.shape for v in node.inputs.values()))  # type: ignore[arg-type]
@@ -97,24 +102,36 @@ def _join_siblings(graph: Graph) -> None:
             a, b = graph.nodes[first], graph.nodes[other]
             if len(a.op.terms) + len(b.op.terms) > 4 or len(a.inputs) + len(b.inputs) > 12:
                 continue
-            if set(graph.ancestors(list(b.inputs.values()))) & {first} or set(graph.ancestors(list(a.inputs.values()))) & {other}:
+            if _needs(graph, b, first, position):
+                continue
+            # joins change the order: after the first one, look at the whole graph
+            if joined and (first in graph.ancestors(b.inputs.values()) or other in graph.ancestors(a.inputs.values())):
                 continue
             _join(graph, a, b)
+            joined = True
+
+
+def _needs(graph: Graph, node: Node, earlier: str, position: dict[str, int]) -> bool:
+    """Whether the node depends on the one called `earlier`."""
+    stack, seen = [node.name], set()
+    while stack:
+        for value in graph.nodes[stack.pop()].inputs.values():
+            maker = graph.values[value].producer
+            if maker is None or maker in seen or position[maker] < position[earlier]:
+                continue
+            if maker == earlier:
+                return True
+            seen.add(maker)
+            stack.append(maker)
+    return False
 
 
 def _join(graph: Graph, a: Node, b: Node) -> None:
-    inputs: dict[str, str] = {}
-    by_value: dict[str, Name] = {}
-
-    def operand(v: str) -> Name:
-        if v not in by_value:
-            by_value[v] = Name(f"x{len(by_value)}")
-            inputs[by_value[v].id] = v
-        return by_value[v]
-
+    inputs = {f"x{i}": v for i, v in enumerate(dict.fromkeys((*a.inputs.values(), *b.inputs.values())))}
+    by_value = {v: Name(argument) for argument, v in inputs.items()}
     terms = []
     for node in (a, b):
-        names = {argument: operand(v) for argument, v in node.inputs.items()}
+        names = {argument: by_value[v] for argument, v in node.inputs.items()}
         for _, kind, expression in node.op.terms:
             terms.append((f"y{len(terms)}", kind, substitute(expression, names)))
     outputs = (*a.outputs, *b.outputs)

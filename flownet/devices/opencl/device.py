@@ -40,7 +40,7 @@ class OpenCL(Device):
         self.target = self.runtime.target
         self.fallback = fallback
         self.tuning = Tuning(self.runtime)
-        self.convolutions: dict[tuple[Convolution, str], None] = {}  # what was asked for: `bench --tune` measures these
+        self.convolutions: dict[tuple[Convolution, str], Choice] = {}  # what was asked for: `bench --tune` measures these
         self.passes = opencl_pipeline(fallback, kernels)
         self.reason = ""
 
@@ -50,8 +50,10 @@ class OpenCL(Device):
 
     def choose(self, problem: Convolution, direction: str) -> Choice:
         """The kernel for a convolution: what tuning found, else what the model of costs says."""
-        self.convolutions[problem, direction] = None
-        return self.tuning.choose(problem, direction)
+        key = problem, direction
+        if key not in self.convolutions:
+            self.convolutions[key] = self.tuning.choose(problem, direction)
+        return self.convolutions[key]
 
     def storage(self, type: TensorType) -> OpenCLStorage:
         return OpenCLStorage(self.pool, type)
