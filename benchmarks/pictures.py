@@ -60,7 +60,7 @@ def faces(path: Path, images: np.ndarray, found: np.ndarray, filters: np.ndarray
 def camvid(path: Path, images: np.ndarray, masks: np.ndarray, predicted: np.ndarray) -> None:
     """A row an image: the image, the truth (void black), the prediction; the classes' colours below."""
     colours = np.array([*CAMVID.values(), VOID], np.uint8)
-    figure, rows = plt.subplots(len(images), 3, figsize=(6.6, 1.75 * len(images) + 0.5))
+    figure, rows = plt.subplots(len(images), 3, figsize=(6.6, 1.7 * len(images) + 0.6))
     for row, image, mask, found in zip(rows, images, masks, predicted, strict=True):
         for axes, shown in zip(row, (image.transpose(1, 2, 0), colours[mask], colours[found]), strict=True):
             axes.imshow(shown)
@@ -68,9 +68,9 @@ def camvid(path: Path, images: np.ndarray, masks: np.ndarray, predicted: np.ndar
         axes.set_title(title, size=8)
     bare(rows)
     patches = [plt.Rectangle((0, 0), 1, 1, color=np.array(colour) / 255) for colour in CAMVID.values()]
-    figure.legend(patches, CAMVID, loc="lower center", ncols=6, fontsize=6, frameon=False)
-    figure.text(0.5, -0.02, "images: CamVid (Brostow, Fauqueur, Cipolla 2009), CC BY-NC 4.0", ha="center", size=6)
-    figure.subplots_adjust(bottom=0.1, wspace=0.03, hspace=0.03)
+    figure.legend(patches, CAMVID, loc="lower center", bbox_to_anchor=(0.5, 0.03), ncols=6, fontsize=6, frameon=False)
+    figure.text(0.5, 0.0, "images: CamVid (Brostow, Fauqueur, Cipolla 2009), CC BY-NC 4.0", ha="center", size=6)
+    figure.subplots_adjust(bottom=0.12, wspace=0.03, hspace=0.03)
     save(figure, path)
 
 

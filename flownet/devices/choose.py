@@ -32,7 +32,9 @@ def choose_device(name: str = "auto", registry: Registry | None = None, *, fallb
     if found is None:
         known = ["auto", "cpu", "opencl", *(registry.names("device") if registry else [])]
         raise FlownetError.of(
-            "unknown-device", f"there is no device `{name}`", help=near_names(kind, known) or f"known: {', '.join(dict.fromkeys(known))}"
+            "unknown-device",
+            f"there is no device `{name}`",
+            help=near_names(kind, known) or f"known: {', '.join(dict.fromkeys(known))}",
         )
     return _with_reason(found(), "asked for")
 
@@ -49,7 +51,9 @@ def _automatic(fallback: str, kernels: Mapping[str, Any] | None) -> Device:
         except FlownetError as error:  # a driver that does not work is set aside, and said so
             problems.append(f"{found.describe()} was set aside: {error.diagnostics[0].message}")
             continue
-        why = {"gpu": "a graphics processor", "cpu": "OpenCL on the processor, there is no GPU"}.get(found.type, found.type)
+        why = {"gpu": "a graphics processor", "cpu": "OpenCL on the processor, there is no GPU"}.get(
+            found.type, found.type
+        )
         return _with_reason(device, "; ".join([*problems, why]))
     return _with_reason(CPU(), "; ".join([*problems, "no OpenCL device was found"]))
 

@@ -47,7 +47,9 @@ class Origin:
 
     def joined(self, other: Origin) -> Origin:
         """The origin of a node that another one was fused into."""
-        return Origin(self.span or other.span, self.stack or other.stack, tuple(dict.fromkeys((*self.fused, *other.spans))))
+        return Origin(
+            self.span or other.span, self.stack or other.stack, tuple(dict.fromkeys((*self.fused, *other.spans)))
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ class Convolution2D(_Convolution):
     name = "convolution"
 
     def infer(self, x: TensorType, w: TensorType) -> TensorType:
-        assert x.shape == self._x_shape(x.shape[0]) and w.shape == self._w_shape, (str(self), str(x), str(w))
+        assert x.shape == self._x_shape(x.shape[0]), (str(self), str(x), str(w))
+        assert w.shape == self._w_shape, (str(self), str(x), str(w))
         return x.with_shape(*self._y_shape(x.shape[0]))
 
     def forward(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -113,7 +114,8 @@ class ConvolutionInputGradient(_Convolution):
     name = "convolution_dx"
 
     def infer(self, dy: TensorType, w: TensorType) -> TensorType:
-        assert dy.shape == self._y_shape(dy.shape[0]) and w.shape == self._w_shape, (str(self), str(dy), str(w))
+        assert dy.shape == self._y_shape(dy.shape[0]), (str(self), str(dy), str(w))
+        assert w.shape == self._w_shape, (str(self), str(dy), str(w))
         return dy.with_shape(*self._x_shape(dy.shape[0]))
 
     def forward(self, dy: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -121,7 +123,9 @@ class ConvolutionInputGradient(_Convolution):
         grouped = w.reshape(self.groups, self.filters // self.groups, *w.shape[1:])
         (top, bottom), (left, right) = self.padding
         high, wide = self.size
-        padded = np.zeros((len(dy), self.groups, self.channels // self.groups, high + top + bottom, wide + left + right), dy.dtype)
+        padded = np.zeros(
+            (len(dy), self.groups, self.channels // self.groups, high + top + bottom, wide + left + right), dy.dtype
+        )
         for r, s, seen in self._taps(padded):
             seen += np.einsum("gkc,ngkhw->ngchw", grouped[..., r, s], dy, optimize=True)
         dx = padded[..., top : top + high, left : left + wide].reshape(len(dy), self.channels, high, wide)
@@ -138,7 +142,8 @@ class ConvolutionWeightGradient(_Convolution):
     name = "convolution_dw"
 
     def infer(self, x: TensorType, dy: TensorType) -> TensorType:
-        assert x.shape == self._x_shape(x.shape[0]) and dy.shape == self._y_shape(x.shape[0]), (str(self), str(x), str(dy))
+        assert x.shape == self._x_shape(x.shape[0]), (str(self), str(x), str(dy))
+        assert dy.shape == self._y_shape(x.shape[0]), (str(self), str(x), str(dy))
         return x.with_shape(*self._w_shape)
 
     def forward(self, x: np.ndarray, dy: np.ndarray) -> np.ndarray:

@@ -45,7 +45,11 @@ class Copy(Op):
     def slices(cls, starts: Sequence[int], shape: Sequence[int], steps: Sequence[int] = (), fill: float = 0.0) -> Copy:
         """From `starts`, `shape` many along each axis; negative starts and surplus ends give padding."""
         steps = steps or (1,) * len(shape)
-        return cls(tuple(shape), tuple((start, i, step, 1) for i, (start, step) in enumerate(zip(starts, steps, strict=True))), fill)
+        return cls(
+            tuple(shape),
+            tuple((start, i, step, 1) for i, (start, step) in enumerate(zip(starts, steps, strict=True))),
+            fill,
+        )
 
     def infer(self, x: TensorType) -> TensorType:
         assert x.rank == len(self.coordinates), (str(self), str(x))

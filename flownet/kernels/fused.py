@@ -87,7 +87,10 @@ class Fused(Op):
         axes = tuple(i for i in range(acc.ndim) if i not in self.kept_axes(self.base, acc.ndim))
         with np.errstate(all="ignore"):
             made = [np.array(np.broadcast_to(evaluate(e, known), acc.shape), acc.dtype) for _, e in self.terms]
-            sums = [np.broadcast_to(evaluate(e, known), acc.shape).sum(axes, keepdims=True, dtype=acc.dtype) for _, e in self.sums]
+            sums = [
+                np.broadcast_to(evaluate(e, known), acc.shape).sum(axes, keepdims=True, dtype=acc.dtype)
+                for _, e in self.sums
+            ]
         return (*made, *sums)
 
     def forward(self, *arrays: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:

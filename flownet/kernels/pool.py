@@ -8,7 +8,7 @@ import numpy as np
 
 from flownet.kernels.layout import block, unblock
 from flownet.op import Op
-from flownet.types import DType, TensorType
+from flownet.types import TensorType
 
 __all__ = ["Pool", "PoolGradient", "Unpool"]
 

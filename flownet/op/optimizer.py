@@ -50,15 +50,20 @@ class Optimizer(ElementwiseOp):
         results = super().result_types(types)
         for name in ("learning_rate", "step"):
             if name in types and types[name].rank:
-                raise FlownetError.of("shape-mismatch", f"`{self.name}` takes one number as `{name}`, got {types[name]}")
+                raise FlownetError.of(
+                    "shape-mismatch", f"`{self.name}` takes one number as `{name}`, got {types[name]}"
+                )
         for name in ("gradient", *self.state_names):
             if types[name] != types["parameter"]:
                 raise FlownetError.of(
-                    "shape-mismatch", f"`{self.name}` takes a `{name}` like the parameter {types['parameter']}, got {types[name]}"
+                    "shape-mismatch",
+                    f"`{self.name}` takes a `{name}` like the parameter {types['parameter']}, got {types[name]}",
                 )
         return results
 
-    def _check(self, below_one: tuple[str, ...] = (), positive: tuple[str, ...] = (), at_least_zero: tuple[str, ...] = ()) -> None:
+    def _check(
+        self, below_one: tuple[str, ...] = (), positive: tuple[str, ...] = (), at_least_zero: tuple[str, ...] = ()
+    ) -> None:
         """Raise FlownetError (`bad-attribute`) for a value out of its range; `learning_rate` and `weight_decay` are at least 0."""
         rules = (
             (below_one, lambda value: 0 <= value < 1, "at least 0 and below 1"),

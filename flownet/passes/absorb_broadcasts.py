@@ -46,5 +46,3 @@ def _is_broadcast(graph: Graph, node: Node) -> bool:
         if not same and not (axis is None and offset == 0 and size == 1):
             return False
     return True
-
-

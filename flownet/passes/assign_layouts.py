@@ -86,7 +86,13 @@ class _Assignment:
         if name in self.absent:
             self.absent.discard(name)
             twin = self.new.values[self.blocked[name]]
-            node = Node(self.g.fresh("unblock"), Unblock(int(self._type(name).shape[1])), {"x": twin.name}, (name,), self.g.origin)
+            node = Node(
+                self.g.fresh("unblock"),
+                Unblock(int(self._type(name).shape[1])),
+                {"x": twin.name},
+                (name,),
+                self.g.origin,
+            )
             self.new.add_node(node, [self._type(name)])
         return self.new.values[name]
 
@@ -136,11 +142,15 @@ class _Assignment:
                     self._emit(node, op, {"x": x, "dy": self._twin(inputs["dy"])}, plain_outputs=True)
                 return True
             case ConvolutionInputGradient():
-                self._emit(node, replace(op, blocked=self.v), {"dy": self._twin(inputs["dy"]), "w": self._plain(inputs["w"])})
+                self._emit(
+                    node, replace(op, blocked=self.v), {"dy": self._twin(inputs["dy"]), "w": self._plain(inputs["w"])}
+                )
                 return True
             case Pool() | PoolGradient() | Unpool():
                 channels = int(self._type(node.outputs[0]).shape[1])
-                self._emit(node, replace(op, blocked=self.v, channels=channels), {a: self._twin(n) for a, n in inputs.items()})
+                self._emit(
+                    node, replace(op, blocked=self.v, channels=channels), {a: self._twin(n) for a, n in inputs.items()}
+                )
                 return True
             case Join():
                 return self._join(node)
@@ -150,7 +160,9 @@ class _Assignment:
                 return self._reduce(node)
         if hasattr(op, "expressions") and any(self._is_blocked(name) for name in inputs.values()):
             shape = self._type(node.outputs[0]).shape
-            if len(shape) == _IMAGE and any(self._is_blocked(n) and self._type(n).shape == shape for n in inputs.values()):
+            if len(shape) == _IMAGE and any(
+                self._is_blocked(n) and self._type(n).shape == shape for n in inputs.values()
+            ):
                 operands, zeros = self._operands(inputs, int(shape[1]))
                 terms = {o: simplified(e) for o, e in op.expressions().items()}
                 terms, operands = self._masked(terms, operands, zeros, int(shape[1]))
@@ -163,10 +175,7 @@ class _Assignment:
         operands, zeros = {}, set()
         for argument, name in inputs.items():
             shape = (1,) * (_IMAGE - self._type(name).rank) + tuple(self._type(name).shape)
-            if shape[1] == channels and channels > 1:
-                operands[argument] = self._twin(name)
-                zeros.add(argument)
-            elif self._is_blocked(name) and shape[1] == channels:
+            if (shape[1] == channels and channels > 1) or (self._is_blocked(name) and shape[1] == channels):
                 operands[argument] = self._twin(name)
                 zeros.add(argument)
             elif all(dim == 1 for dim in shape):
@@ -186,7 +195,9 @@ class _Assignment:
         if channels not in self.masks:
             mask = np.zeros((1, -(-channels // self.v), 1, 1, self.v), np.float32)
             mask.reshape(-1)[:channels] = 1
-            self.masks[channels] = Builder(self.new).constant(mask, name=Builder(self.new).fresh(f"lanes_of_{channels}")).name
+            self.masks[channels] = (
+                Builder(self.new).constant(mask, name=Builder(self.new).fresh(f"lanes_of_{channels}")).name
+            )
         operands = {**operands, "lanes": self.new.values[self.masks[channels]]}
         wrapped = {
             o: Call("where", (Call("gt", (Name("lanes"), Number(0.0))), e, Number(0.0))) if o in open_terms else e

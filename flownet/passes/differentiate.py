@@ -95,7 +95,9 @@ def _depending_on(graph: Graph, order: Iterable[Node], wrt: Iterable[str]) -> se
 def _numbers(value: Value) -> tuple[int, ...]:
     if not value.type.is_concrete:
         raise FlownetError.of(
-            "open-size", f"`{value.name}` is {value.type}: its gradient needs numbers for all sizes", help="bind the sizes first"
+            "open-size",
+            f"`{value.name}` is {value.type}: its gradient needs numbers for all sizes",
+            help="bind the sizes first",
         )
     return tuple(int(dim) for dim in value.type.shape)  # type: ignore[arg-type]
 

@@ -25,5 +25,7 @@ def fold_constants(graph: Graph) -> Graph:
         arrays = node.op.run({a: np.asarray(graph.values[name].initial) for a, name in node.inputs.items()})
         graph.remove_node(node.name)
         for value, array in zip(made, arrays, strict=True):
-            graph.add_value(Value(value.name, value.type, Kind.CONSTANT, initial=np.asarray(array), origin=value.origin))
+            graph.add_value(
+                Value(value.name, value.type, Kind.CONSTANT, initial=np.asarray(array), origin=value.origin)
+            )
     return remove_dead_nodes(graph)

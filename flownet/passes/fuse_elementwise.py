@@ -79,7 +79,9 @@ def _numbers(graph: Graph, node: Node) -> dict[str, Expression]:
     return found
 
 
-def _joinable(graph: Graph, node: Node, users: dict[str, list[Node]], fetched: set[str], position: dict[str, int]) -> Node | None:
+def _joinable(
+    graph: Graph, node: Node, users: dict[str, list[Node]], fetched: set[str], position: dict[str, int]
+) -> Node | None:
     """A producer that can join the node."""
     for value in dict.fromkeys(node.inputs.values()):
         producer_name = graph.values[value].producer
@@ -88,7 +90,9 @@ def _joinable(graph: Graph, node: Node, users: dict[str, list[Node]], fetched: s
         producer = graph.nodes[producer_name]
         if graph.values[producer.outputs[0]].type != graph.values[node.outputs[0]].type:
             continue
-        total = sum(size(e) for e in node.op.expressions().values()) + sum(size(e) for e in producer.op.expressions().values())
+        total = sum(size(e) for e in node.op.expressions().values()) + sum(
+            size(e) for e in producer.op.expressions().values()
+        )
         if total * max(1, _uses(node, value)) > _LARGEST or len(node.inputs) + len(producer.inputs) > 14:
             continue
         others = {user.name for output in producer.outputs for user in users[output]} - {node.name}
@@ -140,7 +144,8 @@ def _join(graph: Graph, producer: Node, node: Node, users: dict[str, list[Node]]
     values = dict(zip(producer.outputs, made.values(), strict=True))
     after: dict[str, Expression] = {a: values[n] if n in values else operand(n) for a, n in node.inputs.items()}
     results = {o: simplified(substitute(e, after)) for o, e in node.op.expressions().items()}
-    terms, outputs = [], []
+    terms: list[tuple[str, Expression]] = []
+    outputs: list[str] = []
     for expression, value in zip(results.values(), node.outputs, strict=True):
         terms.append((f"y{len(terms)}", expression))
         outputs.append(value)
@@ -149,7 +154,11 @@ def _join(graph: Graph, producer: Node, node: Node, users: dict[str, list[Node]]
             terms.append((f"y{len(terms)}", expression))
             outputs.append(value)
     joint = replace(
-        node, op=Elementwise(tuple(terms), tuple(inputs)), inputs=inputs, outputs=tuple(outputs), origin=node.origin.joined(producer.origin)
+        node,
+        op=Elementwise(tuple(terms), tuple(inputs)),
+        inputs=inputs,
+        outputs=tuple(outputs),
+        origin=node.origin.joined(producer.origin),
     )
     graph.nodes[node.name] = joint
     del graph.nodes[producer.name]

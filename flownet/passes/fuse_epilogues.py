@@ -69,9 +69,15 @@ class _Fusion:
                 names = {v: Name(f"e{len(operands) + i}") for i, v in enumerate(new)}
                 values = {a: known.get(v) or names.get(v) or Name(operands[v]) for a, v in follower.inputs.items()}
                 if isinstance(follower.op, Reduce):
-                    made = [(o, simplified(substitute(e, values))) for o, (_, _, e) in zip(follower.outputs, follower.op.terms, strict=True)]
+                    made = [
+                        (o, simplified(substitute(e, values)))
+                        for o, (_, _, e) in zip(follower.outputs, follower.op.terms, strict=True)
+                    ]
                 else:
-                    made = [(o, simplified(substitute(e, values))) for o, e in zip(follower.outputs, follower.op.expressions().values(), strict=True)]
+                    made = [
+                        (o, simplified(substitute(e, values)))
+                        for o, e in zip(follower.outputs, follower.op.expressions().values(), strict=True)
+                    ]
                 if sum(size(e) for _, e in made) > _MOST_OPERATIONS:
                     continue
                 operands |= {v: n.id for v, n in names.items()}
@@ -91,7 +97,11 @@ class _Fusion:
         if isinstance(follower.op, Reduce):
             kept = Fused.kept_axes(self.base, len(shape))
             axes = tuple(i for i in range(len(shape)) if i not in kept)
-            if not self.sums or set(follower.op.axes) != set(axes) or any(kind != "sum" for _, kind, _ in follower.op.terms):
+            if (
+                not self.sums
+                or set(follower.op.axes) != set(axes)
+                or any(kind != "sum" for _, kind, _ in follower.op.terms)
+            ):
                 return False
             if not self._sum_shape(follower, shape):
                 return False
@@ -137,13 +147,16 @@ class _Fusion:
     def _replace(self, node: Node, known: dict, inputs: dict, operands: dict, sums: list, taken: list[Node]) -> None:
         graph = self.graph
         gone = {n.name for n in taken}
-        outputs, terms = [], []
+        outputs: list[str] = []
+        terms: list[tuple[str, Expression]] = []
         for value, expression in known.items():
             if value in self.fetched or self.users[value] - gone:
                 outputs.append(value)
                 terms.append((f"y{len(terms)}", expression))
         reduced = [value for value, _ in sums]
-        op = Fused(node.op, tuple(terms), tuple(operands.values()), tuple((f"s{i}", e) for i, (_, e) in enumerate(sums)))
+        op = Fused(
+            node.op, tuple(terms), tuple(operands.values()), tuple((f"s{i}", e) for i, (_, e) in enumerate(sums))
+        )
         inputs |= {operand: value for value, operand in operands.items()}
         made = op.result_types({a: graph.values[v].type for a, v in inputs.items()})
         for dead in (*taken, node):
@@ -178,9 +191,9 @@ class _Fusion:
             from flownet.kernels import View
 
             view = f"{node.name}/view_of_{value}"
-            graph.nodes[view] = Node(view, View(tuple(int(d) for d in graph.values[value].type.shape)), {"x": inner}, (value,), node.origin)
+            graph.nodes[view] = Node(
+                view, View(tuple(int(d) for d in graph.values[value].type.shape)), {"x": inner}, (value,), node.origin
+            )
             graph.values[value] = replace(graph.values[value], producer=view)
             self.users[inner].add(view)
             self.position[view] = self.position[node.name]
-
-

@@ -61,7 +61,9 @@ def _take_in(graph: Graph, node: Node, fetched: set[str], readers: dict[str, set
         if np.broadcast_shapes(*(t.shape for t in remaining)) != full:  # type: ignore[arg-type]
             continue
         origin = node.origin.joined(maker.origin)
-        graph.nodes[node.name] = replace(node, op=replace(node.op, terms=terms, operands=tuple(inputs)), inputs=inputs, origin=origin)
+        graph.nodes[node.name] = replace(
+            node, op=replace(node.op, terms=terms, operands=tuple(inputs)), inputs=inputs, origin=origin
+        )
         graph.remove_node(maker.name)
         for read in maker.inputs.values():
             readers[read].discard(maker.name)
@@ -78,7 +80,9 @@ def _names(expression: Expression) -> set[str]:
 
 
 def _count(expression: Expression, names: set[str]) -> int:
-    return int(isinstance(expression, Name) and expression.id in names) + sum(_count(a, names) for a in getattr(expression, "arguments", ()))
+    return int(isinstance(expression, Name) and expression.id in names) + sum(
+        _count(a, names) for a in getattr(expression, "arguments", ())
+    )
 
 
 def _join_siblings(graph: Graph) -> None:
@@ -129,13 +133,14 @@ def _needs(graph: Graph, node: Node, earlier: str, position: dict[str, int]) -> 
 def _join(graph: Graph, a: Node, b: Node) -> None:
     inputs = {f"x{i}": v for i, v in enumerate(dict.fromkeys((*a.inputs.values(), *b.inputs.values())))}
     by_value = {v: Name(argument) for argument, v in inputs.items()}
-    terms = []
+    terms: list[tuple[str, str, Expression]] = []
     for node in (a, b):
         names = {argument: by_value[v] for argument, v in node.inputs.items()}
         for _, kind, expression in node.op.terms:
             terms.append((f"y{len(terms)}", kind, substitute(expression, names)))
     outputs = (*a.outputs, *b.outputs)
-    joint = replace(b, op=Reduce(tuple(terms), tuple(inputs), a.op.axes, a.op.keepdims), inputs=inputs, outputs=outputs, origin=b.origin.joined(a.origin))
+    op = Reduce(tuple(terms), tuple(inputs), a.op.axes, a.op.keepdims)
+    joint = replace(b, op=op, inputs=inputs, outputs=outputs, origin=b.origin.joined(a.origin))
     del graph.nodes[a.name]
     graph.nodes[b.name] = joint
     for value in a.outputs:

@@ -42,7 +42,11 @@ def lower(graph: Graph, kernels: Mapping[str, Any], fallback: str = "warn") -> G
             continue
         reason = _unsupported(graph, node)
         if not reason:
-            if hasattr(node.op, "expressions") or node.op.is_view or node.op.category == "kernel" and not isinstance(node.op, SumTo):
+            if (
+                hasattr(node.op, "expressions")
+                or node.op.is_view
+                or (node.op.category == "kernel" and not isinstance(node.op, SumTo))
+            ):
                 continue
             try:
                 made = _lowered(graph, node, values, kernels)
@@ -103,7 +107,7 @@ def _lowered(graph: Graph, node: Node, values: Mapping[str, Value], kernels: Map
     if op.variadic:
         arguments = [value for name, value in values.items()]
     else:
-        arguments = [values.get(name) for name in op.signature_inputs]
+        arguments = [values.get(name) for name in op.signature_inputs]  # type: ignore[misc]
     if own is not None:
         result = own(g, *arguments)
     elif op.name in kernels:

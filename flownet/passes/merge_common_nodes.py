@@ -16,7 +16,9 @@ def merge_common_nodes(graph: Graph) -> Graph:
     constants: dict[tuple, str] = {}
     for value in graph.of_kind(Kind.CONSTANT):
         array = np.asarray(value.initial)
-        if array.size <= 16:  # the ones and zeros of differentiation; comparing large ones would cost more than it saves
+        if (
+            array.size <= 16
+        ):  # the ones and zeros of differentiation; comparing large ones would cost more than it saves
             known = constants.setdefault((value.type, array.tobytes()), value.name)
             if known != value.name:
                 merged[value.name] = known

@@ -26,11 +26,17 @@ def opencl_pipeline(fallback: str = "warn", kernels: Mapping[str, Any] | None = 
     return (
         *PIPELINE,
         Pass("lower", lambda graph, target: lower(graph, kernels, fallback), needed=True),
-        Pass("absorb_broadcasts", lambda graph, target: absorb_broadcasts(graph)),  # before layouts: fewer shapes to lay out
-        Pass("merge_common_nodes_again", lambda graph, target: merge_common_nodes(graph)),  # lowerings repeat themselves
+        Pass(
+            "absorb_broadcasts", lambda graph, target: absorb_broadcasts(graph)
+        ),  # before layouts: fewer shapes to lay out
+        Pass(
+            "merge_common_nodes_again", lambda graph, target: merge_common_nodes(graph)
+        ),  # lowerings repeat themselves
         Pass("assign_layouts", assign_layouts),  # before fusion, which needs equal layouts
         Pass("remove_dead_nodes_again", lambda graph, target: remove_dead_nodes(graph)),
         Pass("fuse_elementwise", lambda graph, target: fuse_elementwise(graph)),
-        Pass("fuse_reductions", lambda graph, target: fuse_reductions(graph)),  # what feeds a reduction alone is never stored
+        Pass(
+            "fuse_reductions", lambda graph, target: fuse_reductions(graph)
+        ),  # what feeds a reduction alone is never stored
         Pass("fuse_epilogues", fuse_epilogues),  # last: it takes whole fused groups into products and convolutions
     )

@@ -55,7 +55,9 @@ def insert_passes(pipeline: Sequence[Pass], extra: Iterable[Pass], elsewhere: It
     known = {step.name for step in (*pipeline, *waiting)} | set(elsewhere)
     for step in waiting:
         if any(built_in.name == step.name for built_in in pipeline):
-            raise FlownetError.of("plugin-conflict", f"a plugin's pass has the name of a built-in one, `{step.name}`", help="rename it")
+            raise FlownetError.of(
+                "plugin-conflict", f"a plugin's pass has the name of a built-in one, `{step.name}`", help="rename it"
+            )
         if step.after and step.after not in known:
             raise FlownetError.of(
                 "unknown-pass", f"the pass `{step.name}` comes after `{step.after}`, which is no pass",
@@ -87,7 +89,11 @@ def run_passes(
     known = {step.name: step for step in passes}
     for name in without:
         if name not in known:
-            raise FlownetError.of("unknown-pass", f"there is no pass `{name}`", help=near_names(name, known) or f"known: {', '.join(known)}")
+            raise FlownetError.of(
+                "unknown-pass",
+                f"there is no pass `{name}`",
+                help=near_names(name, known) or f"known: {', '.join(known)}",
+            )
         if known[name].needed:
             raise FlownetError.of("needed-pass", f"the pass `{name}` cannot be left out: nothing runs without it")
     for step in passes:

@@ -32,7 +32,9 @@ class Block(nn.Module):
 
 
 def torch_resnet20():
-    stages = [Block(before if i == 0 else after, after) for before, after in ((16, 16), (16, 32), (32, 64)) for i in range(3)]
+    stages = [
+        Block(before if i == 0 else after, after) for before, after in ((16, 16), (16, 32), (32, 64)) for i in range(3)
+    ]
     stem = (nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
     return nn.Sequential(*stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
@@ -84,13 +86,17 @@ def test_a_training_step_from_the_same_weights(net):
     graph = training_graph(document("resnet20").train)
     session = Session(choose_device("cpu"), seed=3)
     session.initialise(graph)
-    result = session.run(graph, {"image": x, "label": label.astype(np.int32), LEARNING_RATE: np.float32(0.1), STEP: np.float32(1)})
+    result = session.run(
+        graph, {"image": x, "label": label.astype(np.int32), LEARNING_RATE: np.float32(0.1), STEP: np.float32(1)}
+    )
     assert float(result["loss"]) == pytest.approx(loss.item(), rel=1e-5)
     updated = torch_state(net.graph, {**net.weights, **session.read()})
     for (name, expected), (_, found) in zip(module.named_parameters(), updated.named_parameters(), strict=True):
         # a gradient is a sum over up to 8,192 pixels; relative to the largest weight of its tensor
         scale = expected.abs().max().item()
-        np.testing.assert_allclose(found.detach().numpy() / scale, expected.detach().numpy() / scale, atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(
+            found.detach().numpy() / scale, expected.detach().numpy() / scale, atol=2e-4, err_msg=name
+        )
     for (name, expected), (_, found) in zip(module.named_buffers(), updated.named_buffers(), strict=True):
         if "running" in name:
             np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-3, atol=1e-4, err_msg=name)

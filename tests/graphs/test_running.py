@@ -71,7 +71,11 @@ def test_training_steps_lower_the_loss_of_their_batch_and_reach_every_parameter(
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
     after = session.read()
-    still = [value.name for value in graph.parameters if value.trainable and np.array_equal(before[value.name], after[value.name])]
+    still = [
+        value.name
+        for value in graph.parameters
+        if value.trainable and np.array_equal(before[value.name], after[value.name])
+    ]
     assert still == []
 
 

@@ -60,7 +60,7 @@ def feeds(graph, seed=0, classes=3):
         if value.name == "t":
             arrays["t"] = rng.integers(0, classes, shape).astype(np.int32)
         else:
-            arrays[value.name] = {"rate": np.float32(0.05), "step": np.float32(1)}.get(value.name, None)
+            arrays[value.name] = {"rate": np.float32(0.05), "step": np.float32(1)}.get(value.name)
             if arrays[value.name] is None:
                 arrays[value.name] = rng.standard_normal(shape).astype(np.float32)
     return arrays

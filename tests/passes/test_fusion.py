@@ -96,7 +96,11 @@ def test_batch_norm_sums_in_the_epilogue_of_the_convolution():
 
 def test_images_are_reordered_at_the_borders_alone():
     graph = compiled(training_step(*NETWORKS["batch_norm"]))
-    images = [n for n in (*kinds(graph, Block), *kinds(graph, Unblock)) if np.prod(graph.values[n.outputs[0]].type.shape[2:4]) > 1]
+    images = [
+        n
+        for n in (*kinds(graph, Block), *kinds(graph, Unblock))
+        if np.prod(graph.values[n.outputs[0]].type.shape[2:4]) > 1
+    ]
     # the input of 5 channels, once; its gradient is not wanted, and the mean over pixels ends the region
     assert [next(iter(n.inputs.values())) for n in images] == ["x"]
 

@@ -37,10 +37,14 @@ def test_every_pass_keeps_the_values(name, target):
         got = run(graph, arrays)
         for value in want:
             # float32 sums in another order
-            np.testing.assert_allclose(got[value], want[value], rtol=2e-4, atol=2e-5, err_msg=f"{value} behind {step.name}")
+            np.testing.assert_allclose(
+                got[value], want[value], rtol=2e-4, atol=2e-5, err_msg=f"{value} behind {step.name}"
+            )
 
 
-@pytest.mark.parametrize("without", ["fuse_elementwise", "fuse_reductions", "fuse_epilogues", "absorb_broadcasts", "assign_layouts"])
+@pytest.mark.parametrize(
+    "without", ["fuse_elementwise", "fuse_reductions", "fuse_epilogues", "absorb_broadcasts", "assign_layouts"]
+)
 def test_a_pass_can_be_left_out(without):
     graph = training_step(*NETWORKS["batch_norm"])
     arrays = feeds(graph)

@@ -33,14 +33,18 @@ class OpenCL(Device):
 
     name = "opencl"
 
-    def __init__(self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None
+    ) -> None:
         self.found = find(name)
         self.runtime = Runtime(self.found)
         self.pool = Pool(self.runtime)
         self.target = self.runtime.target
         self.fallback = fallback
         self.tuning = Tuning(self.runtime)
-        self.convolutions: dict[tuple[Convolution, str], Choice] = {}  # what was asked for: `bench --tune` measures these
+        self.convolutions: dict[
+            tuple[Convolution, str], Choice
+        ] = {}  # what was asked for: `bench --tune` measures these
         self.passes = opencl_pipeline(fallback, kernels)
         self.reason = ""
 
@@ -72,7 +76,9 @@ class OpenCL(Device):
         body.append(f"*(__global vecu*)(y + {v} * g0) = {' + '.join(sums)};")
         groups = 8 * self.target.units if self.target.kind == "cpu" else 64 * self.target.units
         y = Shared("y", "inout", v * groups)
-        kernel = Kernel("fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes)
+        kernel = Kernel(
+            "fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes
+        )
         built = cl.Kernel(runtime.build(kernel.source(), "the measurement of the peak"), kernel.name)
         buffer = runtime.buffer_of(np.zeros(v * groups, np.float32))
         built.set_args(buffer)

@@ -73,7 +73,9 @@ class Launch:
 class Emitter:
     """Launches of a graph's nodes, in their order; `scratch` has the bytes of every buffer that no value names."""
 
-    def __init__(self, graph: Graph, target: Target, choose: Callable[[Convolution, str], Choice] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, target: Target, choose: Callable[[Convolution, str], Choice] | None = None
+    ) -> None:
         self.graph, self.target = graph, target
         self.scratch: dict[str, int] = {}
         self.alias: dict[str, str] = {}
@@ -149,7 +151,9 @@ class Emitter:
 
         (x,), (y,) = node.inputs.values(), node.outputs
         shape = self._shape(x)
-        kernel = elementwise({"y": Name("x")}, shape, {"x": (shape, self._dtype(x))}, self.target, {"y": self._dtype(y)})
+        kernel = elementwise(
+            {"y": Name("x")}, shape, {"x": (shape, self._dtype(x))}, self.target, {"y": self._dtype(y)}
+        )
         return [self._launch(node, kernel, {"i_x": x, "o_y": y})]
 
     def _reduce(self, node: Node) -> list[Launch]:
@@ -173,7 +177,11 @@ class Emitter:
     def _join(self, node: Node) -> list[Launch]:
         shapes = [self._shape(v) for v in node.inputs.values()]
         kernel = join(shapes, node.op.axis, self._ctype(node.outputs[0]), self.target)
-        return [self._launch(node, kernel, {**{f"x{i}": v for i, v in enumerate(node.inputs.values())}, "y": node.outputs[0]})]
+        return [
+            self._launch(
+                node, kernel, {**{f"x{i}": v for i, v in enumerate(node.inputs.values())}, "y": node.outputs[0]}
+            )
+        ]
 
     def _gather(self, node: Node) -> list[Launch]:
         table, index = node.inputs["table"], node.inputs["index"]
@@ -197,7 +205,17 @@ class Emitter:
         arguments += [Shared(o, "out", product(self._shape(v)), self._ctype(v)) for o, v in self._outs(node).items()]
         functions = (op.functions,) if op.functions else ()
         title = re.sub(r"\W", "_", op.title)
-        kernel = each(title, [source], arguments, op.work_items, self.target, work=64, functions=functions, flops=op.work, variant="template")
+        kernel = each(
+            title,
+            [source],
+            arguments,
+            op.work_items,
+            self.target,
+            work=64,
+            functions=functions,
+            flops=op.work,
+            variant="template",
+        )
         return [self._launch(node, kernel, {**node.inputs, **self._outs(node)})]
 
     def _block(self, node: Node) -> list[Launch]:
@@ -231,7 +249,9 @@ class Emitter:
 
     def _heavy(self, node: Node, base: Op, fused: Fused | None = None) -> list[Launch]:
         inputs = {a: node.inputs[a] for a in base.signature_inputs}
-        result_shape = self._shape(node.outputs[0]) if fused is None or fused.terms else self._result_shape(base, inputs)
+        result_shape = (
+            self._shape(node.outputs[0]) if fused is None or fused.terms else self._result_shape(base, inputs)
+        )
         epilogue, buffers = self._epilogue(node, fused, result_shape)
         if isinstance(base, MatMul):
             return self._matmul(node, base, inputs, epilogue, buffers)
@@ -301,13 +321,22 @@ class Emitter:
                 buffers = {**buffers, "partials": self._scratch(node, "partials", argument.size)}
         return buffers
 
-    def _matmul(self, node: Node, op: MatMul, inputs: Mapping[str, str], epilogue: Epilogue, buffers: dict[str, str]) -> list[Launch]:
+    def _matmul(
+        self, node: Node, op: MatMul, inputs: Mapping[str, str], epilogue: Epilogue, buffers: dict[str, str]
+    ) -> list[Launch]:
         a, b = self._shape(inputs["a"]), self._shape(inputs["b"])
         m, k = (a[-1], a[-2]) if op.transposed_a else (a[-2], a[-1])
         n = b[-2] if op.transposed_b else b[-1]
         batch = product(a[:-2] or b[:-2])
         problem = Matmul(
-            m, n, k, op.transposed_a, op.transposed_b, batch, shared_a=batch > 1 and len(a) == 2, shared_b=batch > 1 and len(b) == 2
+            m,
+            n,
+            k,
+            op.transposed_a,
+            op.transposed_b,
+            batch,
+            shared_a=batch > 1 and len(a) == 2,
+            shared_b=batch > 1 and len(b) == 2,
         )
         buffers = {**buffers, "A": inputs["a"], "B": inputs["b"]}
         fused = node.op if isinstance(node.op, Fused) else None
@@ -327,10 +356,21 @@ class Emitter:
             *self._sums(node, fused, epilogue, second, n),
         ]
 
-    def _convolution(self, node: Node, op: Op, inputs: Mapping[str, str], epilogue: Epilogue, buffers: dict[str, str]) -> list[Launch]:
+    def _convolution(
+        self, node: Node, op: Op, inputs: Mapping[str, str], epilogue: Epilogue, buffers: dict[str, str]
+    ) -> list[Launch]:
         batch = self._shape(next(iter(inputs.values())))[0]
         problem = Convolution(
-            batch, op.channels, *op.size, op.filters, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.planar
+            batch,
+            op.channels,
+            *op.size,
+            op.filters,
+            op.kernel,
+            op.stride,
+            op.padding,
+            op.dilation,
+            op.groups,
+            op.planar,
         )  # type: ignore[attr-defined]
         fused = node.op if isinstance(node.op, Fused) else None
         if isinstance(op, ConvolutionWeightGradient):
@@ -353,7 +393,9 @@ class Emitter:
                 launches.append(self._launch(node, prepare, {"W": inputs["w"], out: self.prepared[key]}))
             buffers = {**buffers, weights: self.prepared[key]}
         kernel = choice.compute(epilogue)
-        launches.append(self._launch(node, kernel, self._partials(node, kernel, {**buffers, "X": inputs["x" if forward else "dy"]})))
+        launches.append(
+            self._launch(node, kernel, self._partials(node, kernel, {**buffers, "X": inputs["x" if forward else "dy"]}))
+        )
         return [*launches, *self._sums(node, fused, epilogue, kernel, op.filters if forward else op.channels)]
 
 

@@ -98,14 +98,19 @@ def _unsized(kernel: FlatKernel) -> tuple:
 
 
 def _function(kernel: Kernel, number: int) -> str:
-    arguments = ", ".join([a.declaration() for a in kernel.arguments] + ["const int g0", "const int g1", "const int g2"])
+    arguments = ", ".join(
+        [a.declaration() for a in kernel.arguments] + ["const int g0", "const int g1", "const int g2"]
+    )
     attributes = kernel.attributes or "__attribute__((noinline))"
-    return "\n".join([f"// {kernel.name}: {kernel.variant}", f"{attributes} void f{number}({arguments}) {{", *kernel.body, "}"])
+    return "\n".join(
+        [f"// {kernel.name}: {kernel.variant}", f"{attributes} void f{number}({arguments}) {{", *kernel.body, "}"]
+    )
 
 
 def _case(kernel: Kernel, number: int) -> str:
     pointers = [
-        f"({'__global const' if a.access == 'in' else '__global'} {a.ctype}*)P({i})" for i, a in enumerate(kernel.arguments)
+        f"({'__global const' if a.access == 'in' else '__global'} {a.ctype}*)P({i})"
+        for i, a in enumerate(kernel.arguments)
     ]
     return f"case {number}: f{number}({', '.join([*pointers, 'g0', 'g1', 'g2'])}); break;"
 
@@ -161,4 +166,3 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
             "}",
         ]
     )
-

@@ -61,14 +61,22 @@ class Region:
         """Copy bytes from the host's side to the device's."""
         if not self.runtime.shares_memory and nbytes:
             self.runtime.cl.enqueue_copy(
-                self.runtime.queue, self.buffer, self.host[offset : offset + nbytes], dst_offset=offset, is_blocking=True
+                self.runtime.queue,
+                self.buffer,
+                self.host[offset : offset + nbytes],
+                dst_offset=offset,
+                is_blocking=True,
             )
 
     def to_host(self, offset: int, nbytes: int) -> None:
         """Copy bytes from the device's side to the host's."""
         if not self.runtime.shares_memory and nbytes:
             self.runtime.cl.enqueue_copy(
-                self.runtime.queue, self.host[offset : offset + nbytes], self.buffer, src_offset=offset, is_blocking=True
+                self.runtime.queue,
+                self.host[offset : offset + nbytes],
+                self.buffer,
+                src_offset=offset,
+                is_blocking=True,
             )
 
 
@@ -79,7 +87,9 @@ class Pool:
         self.runtime = runtime
         self.slabs: list[Region] = []
         self._used = 0
-        self.version = 0  # counts writes from outside, and runs that change storages: what depends on parameters is then stale
+        self.version = (
+            0  # counts writes from outside, and runs that change storages: what depends on parameters is then stale
+        )
 
     def take(self, nbytes: int) -> tuple[int, int]:
         """(slab, offset in bytes) of new memory."""

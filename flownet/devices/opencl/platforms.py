@@ -97,8 +97,12 @@ def find(name: str) -> Found:
     if which.isdigit():
         if int(which) < len(devices):
             return devices[int(which)]
-        raise FlownetError.of("no-device", f"there is no OpenCL device `{name}`", *listing, help="`flownet devices` lists them")
+        raise FlownetError.of(
+            "no-device", f"there is no OpenCL device `{name}`", *listing, help="`flownet devices` lists them"
+        )
     matching = [d for d in devices if which.lower() in f"{d.name} {d.platform}".lower()]
     if not matching:
-        raise FlownetError.of("no-device", f"no OpenCL device is called `{which}`", *listing, help="`flownet devices` lists them")
+        raise FlownetError.of(
+            "no-device", f"no OpenCL device is called `{which}`", *listing, help="`flownet devices` lists them"
+        )
     return matching[0]

@@ -1,7 +1,7 @@
 """A graph made ready for an OpenCL device: launches, memory, and the loop that runs them.
 
-On a CPU all launches between two nodes of the host are one launch of the interpreter. On a GPU each is a launch of its own, since workers that wait for
-each other would starve there.
+On a CPU all launches between two nodes of the host are one launch of the interpreter. On a GPU each is a launch of its
+own, since workers that wait for each other would starve there.
 """
 
 from __future__ import annotations
@@ -64,8 +64,12 @@ class OpenCLProgram(Program):
             self._segments = self._separate_launches()
         else:
             self._segments = self._interpreted()
-        self.steps = [self._step(launch, index) for index, stage in enumerate(self._stages) for launch in stage.launches]
-        self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(s.nbytes for s in storages.values())
+        self.steps = [
+            self._step(launch, index) for index, stage in enumerate(self._stages) for launch in stage.launches
+        ]
+        self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(
+            s.nbytes for s in storages.values()
+        )
 
     # -- memory ------------------------------------------------------------------------------------------------------------
 
@@ -92,7 +96,12 @@ class OpenCLProgram(Program):
         for state, result in graph.updates.items():
             buffer = emitter.buffer(result)
             made = writers.get(buffer, [])
-            fine = len(made) == 1 and made[0].kernel is not None and buffer not in self._in_place and not (fetched & {buffer, state})
+            fine = (
+                len(made) == 1
+                and made[0].kernel is not None
+                and buffer not in self._in_place
+                and not (fetched & {buffer, state})
+            )
             if fine:
                 at = position[id(made[0])]
                 elementwise = hasattr(made[0].node.op, "expressions") or isinstance(made[0].node.op, Fused)
@@ -114,7 +123,9 @@ class OpenCLProgram(Program):
 
         type_ = self.graph.values[state].type
         shape = tuple(int(d) for d in type_.shape) or (1,)  # type: ignore[arg-type]
-        kernel = moved(shape, [(0, i, 1, 1) for i in range(len(shape))], 0, shape, CTYPES[type_.dtype.value], self.target)
+        kernel = moved(
+            shape, [(0, i, 1, 1) for i in range(len(shape))], 0, shape, CTYPES[type_.dtype.value], self.target
+        )
         producer = self.graph.values[self.graph.updates[state]].producer
         node = self.graph.nodes[producer] if producer else Node(f"store {state}", None, {}, ())
         source = self._in_place.get(buffer, buffer)
@@ -173,11 +184,13 @@ class OpenCLProgram(Program):
     # -- one launch for all ------------------------------------------------------------------------------------------------
 
     def _interpreted(self) -> list[list[Callable[[], Any]]]:
-        cl, runtime = self.runtime.cl, self.runtime
+        runtime = self.runtime
         regions = _SLABS + len(self._slabs)
         self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
         self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`", alone=self.workers == 1)
-        self._tables = [runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)]
+        self._tables = [
+            runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)
+        ]
         self._counters = runtime.buffer_of(np.zeros(counter_ints(len(self._stages)), np.int32))
         self._kernels: list[Any] = []
         spans: list[tuple[int, int] | Node] = []
@@ -194,7 +207,10 @@ class OpenCLProgram(Program):
         segments = []
         for current in (0, 1):
             segments.append(
-                [self._launcher(*span, current) if isinstance(span, tuple) else partial(self._on_host, span, current) for span in spans]
+                [
+                    self._launcher(*span, current) if isinstance(span, tuple) else partial(self._on_host, span, current)
+                    for span in spans
+                ]
             )
         return segments
 
@@ -226,7 +242,11 @@ class OpenCLProgram(Program):
                     runs.append(separate.launcher(launch, self.places, buffers))
             segments.append(runs)
         buffers = [region.buffer for region in self._regions(0)]
-        setup = [separate.launcher(launch, self.places, buffers) for stage in self.schedule.setup for launch in stage.launches]
+        setup = [
+            separate.launcher(launch, self.places, buffers)
+            for stage in self.schedule.setup
+            for launch in stage.launches
+        ]
         self._setup = (lambda: [run() for run in setup]) if setup else None
         return segments
 
@@ -360,7 +380,9 @@ class OpenCLProgram(Program):
                     runs.append(partial(self._on_host, launch.node, self._current))
                     continue
                 kernel = self.runtime.cl.Kernel(self._program, "run")
-                kernel.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (i, i + 1, len(alone))))
+                kernel.set_args(
+                    *(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (i, i + 1, len(alone)))
+                )
                 runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, kernel, (self.workers,), (1,)))
             empty = self.runtime.cl.Kernel(self._program, "run")
             empty.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (0, 0, len(alone))))
@@ -389,10 +411,26 @@ class OpenCLProgram(Program):
             flops, _ = node.op.cost(types, [self.graph.values[v].type for v in node.outputs])
             reason = getattr(node, "reason", "") or f"`{node.op.name}` has no OpenCL kernel"
             nbytes = sum(int(self.graph.values[v].type.nbytes) for v in (*node.inputs.values(), *node.outputs))  # type: ignore[arg-type]
-            return Step(partial(self._run_alone, launch), (node.name,), node.op.name, "cpu", int(flops), nbytes, {**facts, "reason": reason})
+            return Step(
+                partial(self._run_alone, launch),
+                (node.name,),
+                node.op.name,
+                "cpu",
+                int(flops),
+                nbytes,
+                {**facts, "reason": reason},
+            )
         kernel = launch.kernel
         facts |= {"variant": kernel.variant, "groups": int(np.prod(kernel.grid)), "op": str(node.op)}
-        return Step(partial(self._run_stage, stage), (node.name,), kernel.name, self.device.name, kernel.flops, kernel.bytes, facts)
+        return Step(
+            partial(self._run_stage, stage),
+            (node.name,),
+            kernel.name,
+            self.device.name,
+            kernel.flops,
+            kernel.bytes,
+            facts,
+        )
 
     def _run_stage(self, stage: int) -> None:
         self.runtime.use(self.queue)

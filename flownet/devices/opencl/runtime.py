@@ -47,7 +47,9 @@ class Runtime:
             self.alone_queue = cl.CommandQueue(self.context, self.alone) if self.alone else self.queue
         except cl.Error as error:
             raise FlownetError.of(
-                "device-failed", f"`{found.describe()}` cannot be opened: {error}", help="try another `--device`; `flownet devices` lists them"
+                "device-failed",
+                f"`{found.describe()}` cannot be opened: {error}",
+                help="try another `--device`; `flownet devices` lists them",
             ) from None
         self.notes: list[str] = []  # what did not work here, and what is done instead
         self.largest_buffer = int(self.device.max_mem_alloc_size)
@@ -88,7 +90,10 @@ class Runtime:
         return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
     def build(self, source: str, what: str, options: str | None = None, *, alone: bool = False) -> Any:
-        """The program of OpenCL C, for the device or for the one of programs of one worker (`alone`). Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about."""
+        """The program of OpenCL C, for the device or for the one of programs of one worker (`alone`).
+
+        Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about.
+        """
         options = Target.build_options if options is None else options
         cl = self.cl
         with warnings.catch_warnings():
@@ -138,7 +143,10 @@ class Runtime:
                 problems.append(error.diagnostics[0].message)
             self.notes.append(problems[-1])
         raise FlownetError.of(
-            "device-failed", f"`{self.found.describe()}` fails its self-test", *problems, help="update its driver, or use another `--device`"
+            "device-failed",
+            f"`{self.found.describe()}` fails its self-test",
+            *problems,
+            help="update its driver, or use another `--device`",
         )
 
     def _computes(self, target: Target) -> bool:
@@ -174,7 +182,9 @@ class Runtime:
         start = -whole.ctypes.data % 4096
         array = whole[start : start + 4096].view(np.float32)
         buffer = cl.Buffer(self.context, cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR, hostbuf=array)
-        program = self.build("__kernel void add_one(__global float* x) { x[get_global_id(0)] += 1; }", "the test of shared memory")
+        program = self.build(
+            "__kernel void add_one(__global float* x) { x[get_global_id(0)] += 1; }", "the test of shared memory"
+        )
         kernel = cl.Kernel(program, "add_one")
         kernel.set_args(buffer)
         for i in range(3):
@@ -189,7 +199,10 @@ class Runtime:
 def _build_error(text: str, source: str, what: str, device: str) -> FlownetError:
     lines = source.splitlines()
     log = text[:4000]
-    wanted = sorted({int(n) for n in re.findall(r":(\d+):\d+: (?:fatal )?error", text)} or {int(n) for n in re.findall(r":(\d+):\d+:", text)})
+    wanted = sorted(
+        {int(n) for n in re.findall(r":(\d+):\d+: (?:fatal )?error", text)}
+        or {int(n) for n in re.findall(r":(\d+):\d+:", text)}
+    )
     excerpts = []
     for number in wanted[:3]:
         around = range(max(0, number - 3), min(len(lines), number + 2))

@@ -43,7 +43,11 @@ class Schedule:
 
 
 def schedule(
-    launches: Sequence[Launch], sizes: Mapping[str, int], fixed: frozenset[str], changing: frozenset[str], kept: frozenset[str]
+    launches: Sequence[Launch],
+    sizes: Mapping[str, int],
+    fixed: frozenset[str],
+    changing: frozenset[str],
+    kept: frozenset[str],
 ) -> Schedule:
     """The schedule of launches, which come in an order that is right.
 

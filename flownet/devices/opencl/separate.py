@@ -37,7 +37,9 @@ class SeparateLaunches:
         self.source = "\n".join([*preambles, *texts]) + "\n"
         self.program = runtime.build(self.source, what) if texts else None
 
-    def launcher(self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]) -> Callable[[], Any]:
+    def launcher(
+        self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]
+    ) -> Callable[[], Any]:
         """A function that launches the kernel."""
         cl = self.runtime.cl
         kernel = launch.kernel

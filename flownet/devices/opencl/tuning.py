@@ -6,6 +6,7 @@ start uses them. A candidate whose result is not that of the others is never cho
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -36,10 +37,8 @@ class Tuning:
         key = "\0".join([found.name, found.platform, found.version, found.driver, repr(runtime.target)])
         self.path: Path = cache_folder() / "tuning" / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
         self.chosen: dict[str, str] = {}
-        try:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or of no use: the model decides
             self.chosen = json.loads(self.path.read_text())["chosen"]
-        except (OSError, ValueError, KeyError, TypeError):  # none yet, or of no use: the model decides
-            pass
 
     def choose(self, problem: Convolution, direction: str) -> Choice:
         """The candidate that was measured to be the fastest, else the model's first."""
@@ -76,7 +75,11 @@ class Tuning:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         found = self.runtime.found
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-            json.dump({"device": found.name, "version": found.version, "driver": found.driver, "chosen": self.chosen}, file, indent=1)
+            json.dump(
+                {"device": found.name, "version": found.version, "driver": found.driver, "chosen": self.chosen},
+                file,
+                indent=1,
+            )
         os.replace(file.name, self.path)
 
     def _measure(self, choice: Choice) -> tuple[float, np.ndarray]:

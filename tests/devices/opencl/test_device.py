@@ -40,7 +40,9 @@ def test_choosing():
     assert choose_device(f"opencl:{automatic.found.name.split()[0].lower()}").found == automatic.found
 
 
-@pytest.mark.parametrize(("name", "code"), [("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opncl", "unknown-device")])
+@pytest.mark.parametrize(
+    ("name", "code"), [("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opncl", "unknown-device")]
+)
 def test_names_that_mean_nothing(name, code):
     with pytest.raises(FlownetError) as caught:
         choose_device(name)
@@ -120,7 +122,9 @@ def test_parameters_change_in_place(device):
     plan = plan_of(graph, device)
     program = plan.program
     assert not [step for step in program.steps if step.kernel == "copy"]
-    assert program.schedule.arena_bytes < 4 * 1000 * 3 * 3  # the gradient, and little else; not the new weights and velocities
+    assert (
+        program.schedule.arena_bytes < 4 * 1000 * 3 * 3
+    )  # the gradient, and little else; not the new weights and velocities
 
 
 def test_what_depends_on_parameters_alone_runs_when_they_change(device):
@@ -179,7 +183,18 @@ def test_a_plugins_own_opencl_wins(device):
 
         def opencl(self, g, x):
             n = int(x.type.size)
-            return g.add(Template("twice", ("x",), (("y", x.type),), "y[i] = $two * x[i];", n, (("two", 2.0),), meaning=lambda x: 2 * x), x=x)
+            return g.add(
+                Template(
+                    "twice",
+                    ("x",),
+                    (("y", x.type),),
+                    "y[i] = $two * x[i];",
+                    n,
+                    (("two", 2.0),),
+                    meaning=lambda x: 2 * x,
+                ),
+                x=x,
+            )
 
     graph = Graph()
     g = Builder(graph)

@@ -44,7 +44,11 @@ def test_too_much_memory_is_told_before_it_is_taken(device):
     graph = Graph()
     g = Builder(graph)
     x = g.input("x", TensorType(DType.float32, (1, 8)))
-    wide = g.add(op("matmul"), g.add(op("reshape", shape=(8, 1)), x), g.add(op("broadcast_to", shape=(1, 1 << 30)), g.constant(np.ones((1, 1), np.float32))))
+    wide = g.add(
+        op("matmul"),
+        g.add(op("reshape", shape=(8, 1)), x),
+        g.add(op("broadcast_to", shape=(1, 1 << 30)), g.constant(np.ones((1, 1), np.float32))),
+    )
     graph.output(wide.name)
     device.runtime.largest_buffer = 1 << 26
     found = diagnostic(lambda: Session(device).plan(graph, {}))

@@ -82,5 +82,3 @@ def test_gradients(sample, device):
 def test_every_op_has_samples():
     """An op without samples would not be tested above."""
     assert [name for name, op in default_registry().items("op") if not list(op.samples())] == []
-
-

@@ -30,7 +30,9 @@ def each(
     facts = {"flops": flops, "bytes": 4 * sum(a.size for a in arguments), "variant": variant}
     if target.kind == "gpu":
         body = ["const int i = g0 * 64 + (int)get_local_id(0);", f"if (i < {count}) {{", *lines, "}"]
-        return Kernel(name, tuple(body), tuple(arguments), (ceil_div(count, 64), 1, 1), tuple(functions), (64, 1, 1), **facts)
+        return Kernel(
+            name, tuple(body), tuple(arguments), (ceil_div(count, 64), 1, 1), tuple(functions), (64, 1, 1), **facts
+        )
     groups = 1 if count * work < 1 << 14 else min(count, 8 * target.units)
     piece = ceil_div(count, groups)
     body = [f"for (int i = g0 * {piece}; i < min((g0 + 1) * {piece}, {count}); i++) {{", *lines, "}"]
@@ -97,7 +99,9 @@ def join(shapes: Sequence[Sequence[int]], axis: int, ctype: str, target: Target)
     whole = sum(sizes)
     lines, at = [], 0
     for number, size in enumerate(sizes):
-        lines.append(f"for (int l = 0; l < {size}; l++) y[(size_t)i * {whole} + {at} + l] = x{number}[(size_t)i * {size} + l];")
+        lines.append(
+            f"for (int l = 0; l < {size}; l++) y[(size_t)i * {whole} + {at} + l] = x{number}[(size_t)i * {size} + l];"
+        )
         at += size
     arguments = [Argument(f"x{n}", "in", outer * size, ctype) for n, size in enumerate(sizes)]
     return each("join", lines, (*arguments, Argument("y", "out", outer * whole, ctype)), outer, target, work=whole)
@@ -109,7 +113,11 @@ def gather(rows: int, width: int, count: int, index_type: str, target: Target) -
         "const long at = (long)index[i];",
         f"for (int l = 0; l < {width}; l++) y[(size_t)i * {width} + l] = at >= 0 && at < {rows} ? table[at * {width} + l] : NAN;",
     ]
-    arguments = (Argument("table", "in", rows * width), Argument("index", "in", count, index_type), Argument("y", "out", count * width))
+    arguments = (
+        Argument("table", "in", rows * width),
+        Argument("index", "in", count, index_type),
+        Argument("y", "out", count * width),
+    )
     return each("gather", lines, arguments, count, target, work=width)
 
 
@@ -120,5 +128,9 @@ def scatter_add(rows: int, width: int, count: int, index_type: str, target: Targ
         f"for (int n = 0; n < {count}; n++) {{ const long at = (long)index[n];",
         f"if (at >= 0 && at < {rows}) table[at * {width} + i] += x[(size_t)n * {width} + i]; }}",
     ]
-    arguments = (Argument("x", "in", count * width), Argument("index", "in", count, index_type), Argument("table", "out", rows * width))
+    arguments = (
+        Argument("x", "in", count * width),
+        Argument("index", "in", count, index_type),
+        Argument("table", "out", rows * width),
+    )
     return each("scatter_add", lines, arguments, width, target, work=rows + count)

@@ -82,8 +82,10 @@ def merged_axes(shape: Sequence[int], operands: Mapping[str, Sequence[int]], mar
     for axis in range(rank):
         if shape[axis] == 1:
             continue
-        joins = bool(sizes) and marks[axis] == last_mark and all(
-            kept[name][-1] == strides[name][axis] * shape[axis] for name in operands
+        joins = (
+            bool(sizes)
+            and marks[axis] == last_mark
+            and all(kept[name][-1] == strides[name][axis] * shape[axis] for name in operands)
         )
         if joins:
             sizes[-1] *= shape[axis]
@@ -226,7 +228,7 @@ def _each(axes, steps, found, ctypes, outs, arguments, count, facts) -> Kernel:
     """One work-item an element, for GPUs: neighbours read and write neighbouring elements."""
     names = set(ctypes)
     body = ["const int e = g0 * 256 + (int)get_local_id(0);", f"if (e < {count}) {{"]
-    for name, ctype in ctypes.items():
+    for name in ctypes:
         index = _index("e", axes.sizes, axes.strides[name])
         body.append(f"const float v_{name} = (float)i_{name}[{index}];")
     for name, expression in steps:
@@ -236,5 +238,11 @@ def _each(axes, steps, found, ctypes, outs, arguments, count, facts) -> Kernel:
     body.append("}")
     facts = {**facts, "attributes": ""}
     return Kernel(
-        "elementwise", tuple(body), tuple(arguments), (ceil_div(count, 256), 1, 1), local=(256, 1, 1), variant="one element a work-item", **facts
+        "elementwise",
+        tuple(body),
+        tuple(arguments),
+        (ceil_div(count, 256), 1, 1),
+        local=(256, 1, 1),
+        variant="one element a work-item",
+        **facts,
     )

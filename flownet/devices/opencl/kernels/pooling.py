@@ -44,7 +44,10 @@ def _count(kernel: Pair, include_padding: bool) -> str:
 
 
 def _inside(size: Pair, kernel: Pair, stride: Pair, padding: tuple[Pair, Pair], output: Pair) -> bool:
-    return all(pad[0] == 0 and (o - 1) * s + k <= n for n, k, s, pad, o in zip(size, kernel, stride, padding, output, strict=True))
+    return all(
+        pad[0] == 0 and (o - 1) * s + k <= n
+        for n, k, s, pad, o in zip(size, kernel, stride, padding, output, strict=True)
+    )
 
 
 def pool(p, planes: int, target: Target) -> Kernel:
@@ -104,7 +107,12 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
         loop = "for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++) {"
         count = _count(p.kernel, p.include_padding)
     if p.kind == "max":
-        body += [f"vec m = (vec)({_LEAST});", loop, f"const vec c = *(__global const vecu*)(xp + {place});", "m = c > m ? c : m; }"]
+        body += [
+            f"vec m = (vec)({_LEAST});",
+            loop,
+            f"const vec c = *(__global const vecu*)(xp + {place});",
+            "m = c > m ? c : m; }",
+        ]
         body += ["ivec left = (ivec)(-1);" if v > 1 else "int left = 1;", loop]
         body.append(f"const vec c = *(__global const vecu*)(xp + {place});")
         if v > 1:
@@ -119,7 +127,9 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
     if p.kind == "max":
         arguments.append(Argument("x", "in", planes * high * wide * v))
     arguments.append(Argument("dx", "out", planes * high * wide * v))
-    return _kernel(f"{p.kind}_pool_dx", body, arguments, planes, planes * oh * ow * v * p.kernel[0] * p.kernel[1], target)
+    return _kernel(
+        f"{p.kind}_pool_dx", body, arguments, planes, planes * oh * ow * v * p.kernel[0] * p.kernel[1], target
+    )
 
 
 def unpool(planes: int, small: Pair, large: Pair, target: Target, *, back: bool = False) -> Kernel:
@@ -131,8 +141,16 @@ def unpool(planes: int, small: Pair, large: Pair, target: Target, *, back: bool 
     body.append(f"__global float* const yp = y + (size_t)plane * {(few if back else many) * v};")
     if not back:
         body.append(f"for (int q = 0; q < {many}; q++) *(__global vecu*)(yp + q * {v}) = 0;")
-    one = f"yp[q * {v} + l] = xp[(int)at[q * {v} + l] * {v} + l];" if back else f"yp[(int)at[q * {v} + l] * {v} + l] = xp[q * {v} + l];"
+    one = (
+        f"yp[q * {v} + l] = xp[(int)at[q * {v} + l] * {v} + l];"
+        if back
+        else f"yp[(int)at[q * {v} + l] * {v} + l] = xp[q * {v} + l];"
+    )
     body.append(f"for (int q = 0; q < {few}; q++) for (int l = 0; l < {v}; l++) {one}")
     sizes = (many, few) if back else (few, many)
-    arguments = [Argument("x", "in", planes * sizes[0] * v), Argument("indices", "in", planes * few * v), Argument("y", "out", planes * sizes[1] * v)]
+    arguments = [
+        Argument("x", "in", planes * sizes[0] * v),
+        Argument("indices", "in", planes * few * v),
+        Argument("y", "out", planes * sizes[1] * v),
+    ]
     return _kernel("unpool", body, arguments, planes, planes * few * v, target)

@@ -49,7 +49,9 @@ def reduction(
     if parts == 1:
         return Steps((first,))
     again = [(output, kind, Name(f"p{i}")) for i, (output, kind, _) in enumerate(terms)]
-    second = _pass(again, (parts, kept), (0,), {f"p{i}": ((parts, kept), "float32") for i in range(len(terms))}, target, 1)
+    second = _pass(
+        again, (parts, kept), (0,), {f"p{i}": ((parts, kept), "float32") for i in range(len(terms))}, target, 1
+    )
     renamed = {f"i_p{i}": f"p_{output}" for i, (output, _, _) in enumerate(terms)}
     text = re.compile(r"\bi_p\d+\b")
     second = Kernel(
@@ -95,7 +97,21 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
         return _index(number, [sizes[i] for i in axes_], [strides[name][i] for i in axes_])
 
     if target.kind == "gpu":
-        return _each(terms, operands, ctypes, steps, found, arguments, kept, reduced, parts, offset, (k_axes, r_axes), prefix, facts)
+        return _each(
+            terms,
+            operands,
+            ctypes,
+            steps,
+            found,
+            arguments,
+            kept,
+            reduced,
+            parts,
+            offset,
+            (k_axes, r_axes),
+            prefix,
+            facts,
+        )
     v = target.vector
 
     def compute(offsets: Mapping[str, str], inner: Mapping[str, int], left: str | None) -> list[str]:
@@ -157,14 +173,26 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
                 body.append(f"else for (int l = 0; l < {left}; l++) ({place})[l] = a_{output}[l];")
         body.append("}")
         return Kernel(
-            "reduce", tuple(body), tuple(arguments), (ceil_div(tasks, share), parts, 1), variant=f"lanes of {inner}, {parts} parts", **facts, **common
+            "reduce",
+            tuple(body),
+            tuple(arguments),
+            (ceil_div(tasks, share), parts, 1),
+            variant=f"lanes of {inner}, {parts} parts",
+            **facts,
+            **common,
         )
     # vectors along the last reduced axis
     inner = sizes[-1] if sizes else 1
     outer_r = r_axes[:-1]
     rows = reduced // inner
     lane = {name: strides[name][-1] if sizes else 0 for name in operands}
-    share = 1 if kept * reduced >= _LARGE and kept <= 64 else ceil_div(kept, 8 * target.units) if kept * reduced >= _LARGE else kept
+    share = (
+        1
+        if kept * reduced >= _LARGE and kept <= 64
+        else ceil_div(kept, 8 * target.units)
+        if kept * reduced >= _LARGE
+        else kept
+    )
     body = [f"for (int k = g0 * {share}; k < min((g0 + 1) * {share}, {kept}); k++) {{"]
     for name in operands:
         body.append(f"const size_t k_{name} = {offset(name, k_axes, 'k')};")
@@ -174,10 +202,14 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
         body.append(f"{{ const int q = 0; int i = g1 * {part}; const int end = min(i + {part}, {inner});")
     else:
         part = ceil_div(rows, parts)
-        body.append(f"for (int q = g1 * {part}; q < min((g1 + 1) * {part}, {rows}); q++) {{ int i = 0; const int end = {inner};")
+        body.append(
+            f"for (int q = g1 * {part}; q < min((g1 + 1) * {part}, {rows}); q++) {{ int i = 0; const int end = {inner};"
+        )
     for name in operands:
         body.append(f"const size_t b_{name} = k_{name} + {offset(name, outer_r, 'q')};")
-    offsets = {n: f"b_{n}" + ("" if lane[n] == 0 else " + i" if lane[n] == 1 else f" + i * {lane[n]}") for n in operands}
+    offsets = {
+        n: f"b_{n}" + ("" if lane[n] == 0 else " + i" if lane[n] == 1 else f" + i * {lane[n]}") for n in operands
+    }
     body += [f"for (; i + {v} <= end; i += {v})", *compute(offsets, lane, None)]
     if inner % v:
         body += ["if (i < end) { const int left = end - i;", *compute(offsets, lane, "left"), "}"]
@@ -188,20 +220,34 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
         body.append(f"{prefix}_{output}[(size_t)g1 * {kept} + k] = s_{output};")
     body.append("}")
     return Kernel(
-        "reduce", tuple(body), tuple(arguments), (ceil_div(kept, share), parts, 1), variant=f"vectors along {inner}, {parts} parts", **facts, **common
+        "reduce",
+        tuple(body),
+        tuple(arguments),
+        (ceil_div(kept, share), parts, 1),
+        variant=f"vectors along {inner}, {parts} parts",
+        **facts,
+        **common,
     )
 
 
-def _each(terms, operands, ctypes, steps, found, arguments, kept, reduced, parts, offset, axes, prefix, facts) -> Kernel:
+def _each(
+    terms, operands, ctypes, steps, found, arguments, kept, reduced, parts, offset, axes, prefix, facts
+) -> Kernel:
     """One work-item a result and part, for GPUs."""
     k_axes, r_axes = axes
     part = ceil_div(reduced, parts)
-    body = ["const int e = g0 * 64 + (int)get_local_id(0);", f"if (e < {kept * parts}) {{", f"const int k = e % {kept}, p = e / {kept};"]
+    body = [
+        "const int e = g0 * 64 + (int)get_local_id(0);",
+        f"if (e < {kept * parts}) {{",
+        f"const int k = e % {kept}, p = e / {kept};",
+    ]
     body += [f"float a_{output} = {_START[kind]};" for output, kind, _ in terms]
     body.append(f"for (int r = p * {part}; r < min((p + 1) * {part}, {reduced}); r++) {{")
     names = set(ctypes)
     for name in operands:
-        body.append(f"const float v_{name} = (float)i_{name}[{offset(name, k_axes, 'k')} + {offset(name, r_axes, 'r')}];")
+        body.append(
+            f"const float v_{name} = (float)i_{name}[{offset(name, k_axes, 'k')} + {offset(name, r_axes, 'r')}];"
+        )
     for name, expression in steps:
         body.append(f"const float v_{name} = {as_scalars(expression, names)};")
         names.add(name)
@@ -210,5 +256,11 @@ def _each(terms, operands, ctypes, steps, found, arguments, kept, reduced, parts
     body += [f"{prefix}_{output}[(size_t)p * {kept} + k] = a_{output};" for output, _, _ in terms]
     body.append("}")
     return Kernel(
-        "reduce", tuple(body), tuple(arguments), (ceil_div(kept * parts, 64), 1, 1), local=(64, 1, 1), variant=f"{parts} parts", **facts
+        "reduce",
+        tuple(body),
+        tuple(arguments),
+        (ceil_div(kept * parts, 64), 1, 1),
+        local=(64, 1, 1),
+        variant=f"{parts} parts",
+        **facts,
     )

@@ -125,7 +125,9 @@ def binary_cross_entropy(op, g, logits, target):
 
 def binary_cross_entropy_backward(gradient, g, logits, target, dy):
     probability = "where(z >= 0, 1, exp(-abs(z))) / (1 + exp(-abs(z)))"
-    return elementwise(g, f"({probability} - t) * (dy * {_mean_factor(gradient.op, logits)})", z=logits, t=target, dy=dy)
+    return elementwise(
+        g, f"({probability} - t) * (dy * {_mean_factor(gradient.op, logits)})", z=logits, t=target, dy=dy
+    )
 
 
 def binary_cross_entropy_backward_target(gradient, g, logits, dy):

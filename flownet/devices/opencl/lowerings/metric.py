@@ -36,7 +36,9 @@ def _share(g, right, ignore_index, **operands):
 
 
 def accuracy(op, g, logits, label):
-    return _share(g, "where(like == t, 1, 0)", op.ignore_index, like=_first_largest(g, logits), t=with_class_axis(g, label))
+    return _share(
+        g, "where(like == t, 1, 0)", op.ignore_index, like=_first_largest(g, logits), t=with_class_axis(g, label)
+    )
 
 
 def binary_accuracy(op, g, logits, target):

@@ -72,7 +72,9 @@ def batch_norm(op, g, x, scale, bias, running_mean, running_var):
         },
         a=first, b=second, k=near, running_mean=running_mean, running_var=running_var, scale=scale,
     )  # fmt: skip
-    beside = {name: _beside(g, value, x) for name, value in (("mean", made["mean"]), ("gain", made["gain"]), ("bias", bias))}
+    beside = {
+        name: _beside(g, value, x) for name, value in (("mean", made["mean"]), ("gain", made["gain"]), ("bias", bias))
+    }
     y = g.add(Elementwise((("y", parse("(x - mean) * gain + bias")),), ("x", *beside)), x=x, **beside)
     return {"y": y, **made}
 
@@ -95,7 +97,9 @@ def batch_norm_backward(gradient, g, x, scale, mean, inverse_std, dy, *others):
         },
         i=inverse_std, s=scale, a=first, b=second,
     )  # fmt: skip
-    beside = {name: _beside(g, value, x) for name, value in {**made, "mean": mean}.items() if name not in ("scale", "bias")}
+    beside = {
+        name: _beside(g, value, x) for name, value in {**made, "mean": mean}.items() if name not in ("scale", "bias")
+    }
     text = "(x - mean) * slope + dy * gain + level"
     dx = g.add(Elementwise((("dx", parse(text)),), ("x", "dy", *beside)), x=x, dy=dy, **beside)
     return {"x": dx, "scale": made["scale"], "bias": made["bias"]}

@@ -24,14 +24,23 @@ def _geometry(op, x, output):
             raise Fallback("`avg_pool` with windows that hang over a padding that counts has no kernels")
         counts = False
     kind = "max" if op.name == "max_pool" else "mean"
-    return {"kind": kind, "kernel": kernel, "stride": stride, "padding": padding, "size": size, "include_padding": counts}
+    return {
+        "kind": kind,
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "size": size,
+        "include_padding": counts,
+    }
 
 
 def max_pool(op, g, x):
     y_type, index_type = op.infer(x.type)
     geometry = _geometry(op, x.type, y_type.shape)
     node = g.graph.nodes[g.scope]
-    readers = [n for n in g.graph.nodes.values() if node.outputs[1] in n.inputs.values() and n.op.name != "max_pool.backward"]
+    readers = [
+        n for n in g.graph.nodes.values() if node.outputs[1] in n.inputs.values() and n.op.name != "max_pool.backward"
+    ]
     if not readers and node.outputs[1] not in g.graph.outputs.values():
         # the gradient finds the maxima again, which is cheaper than storing their places
         empty = g.constant([0], DType.int32)

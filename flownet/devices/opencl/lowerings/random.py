@@ -38,10 +38,15 @@ def random_uniform(op, g, like, rng):
     """
 
     def meaning(state):
-        return op.forward(rng=state, like=None) if op.shape is not None else type(op)(shape, op.stream).forward(rng=state)
+        return (
+            op.forward(rng=state, like=None) if op.shape is not None else type(op)(shape, op.stream).forward(rng=state)
+        )
 
     y = TensorType(DType.float32, shape)
-    return g.add(Template("random_uniform", ("rng",), (("y", y),), source, -(-count // 4), functions=_PHILOX, meaning=meaning), rng=rng)
+    return g.add(
+        Template("random_uniform", ("rng",), (("y", y),), source, -(-count // 4), functions=_PHILOX, meaning=meaning),
+        rng=rng,
+    )
 
 
 def advance_rng(op, g, rng):
