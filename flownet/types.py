@@ -15,8 +15,6 @@ from functools import total_ordering
 
 import numpy as np
 
-from flownet.errors import FlownetError
-
 __all__ = ["DType", "Dim", "Symbolic", "TensorType", "bind", "symbols_of"]
 
 
@@ -151,9 +149,7 @@ class Symbolic:
         return self - (self // divisor) * divisor
 
     def __int__(self) -> int:
-        raise FlownetError.of(
-            "open-size", f"the size `{self}` is not known", help="feed an input that has it, or give it as a number"
-        )
+        raise TypeError(f"the size `{self}` is no number yet")  # a bug of the caller: what a user can cause is checked before
 
     def symbols(self) -> set[str]:
         """The names of the symbols in it."""

@@ -28,8 +28,11 @@ class Template(Op):
 
     Plain row-major arrays come in and go out. Work-items must write to different elements.
 
+    >>> from flownet.types import DType
     >>> double = Template("double", ("x",), (("y", TensorType(DType.float32, (4,))),), "y[i] = $k * x[i];", 4,
     ...                   (("k", 2.0),), meaning=lambda x: 2 * x)
+    >>> double.meaning(21)
+    42
     """
 
     title: str
