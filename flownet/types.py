@@ -149,7 +149,9 @@ class Symbolic:
         return self - (self // divisor) * divisor
 
     def __int__(self) -> int:
-        raise TypeError(f"the size `{self}` is no number yet")  # a bug of the caller: what a user can cause is checked before
+        raise TypeError(
+            f"the size `{self}` is no number yet"
+        )  # a bug of the caller: what a user can cause is checked before
 
     def symbols(self) -> set[str]:
         """The names of the symbols in it."""
