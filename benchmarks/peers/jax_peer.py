@@ -93,7 +93,7 @@ def evaluate(network: Network, output: str, p: dict, x: Any, channels_last: bool
             case "shortcut":
                 y = lax.slice(a[0], (0,) * 4, a[0].shape, sides(layer["stride"], 1))
                 more = layer["shape"][1] - y.shape[c]
-                y = jnp.pad(y, [(more // 2, more - more // 2) if i == c else (0, 0) for i in range(4)]) if more else y
+                y = jnp.pad(y, [(0, more) if i == c else (0, 0) for i in range(4)]) if more else y
             case "avg_pool":
                 y = windows(a[0], layer["kernel"]).mean((high + 1, wide + 2))
             case "max_pool" if network.indices_used(layer):

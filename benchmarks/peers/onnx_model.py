@@ -79,7 +79,7 @@ def onnx_file(network: Network, *, scatter: bool = False) -> Path:
                 over = weight(f"{y}/axes", np.array([2, 3], np.int64))
                 add("Slice", x, starts, ends, over, steps, outputs=(f"{y}/sliced",))
                 more = layer["shape"][1] - shapes[x][1]
-                pads = weight(f"{y}/pads", np.array([0, more // 2, 0, 0, 0, more - more // 2, 0, 0], np.int64))
+                pads = weight(f"{y}/pads", np.array([0, 0, 0, 0, 0, more, 0, 0], np.int64))
                 add("Pad", f"{y}/sliced", pads)
             case "global_avg_pool":
                 add("GlobalAveragePool", x, outputs=(f"{y}/image",))

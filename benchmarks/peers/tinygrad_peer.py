@@ -46,7 +46,7 @@ def evaluate(network: Network, output: str, p: dict[str, Tensor], x: Tensor, tra
             case "shortcut":
                 y = a[0][:, :, :: layer["stride"][0], :: layer["stride"][1]]
                 more = layer["shape"][1] - y.shape[1]
-                y = y.pad((None, (more // 2, more - more // 2), None, None)) if more else y
+                y = y.pad((None, (0, more), None, None)) if more else y
             case "avg_pool":
                 y = a[0].avg_pool2d(tuple(layer["kernel"]), tuple(layer["stride"]), padding=tuple(layer["padding"]))
             case "max_pool" if not network.indices_used(layer):

@@ -20,7 +20,7 @@ torch._dynamo.config.recompile_limit = 64
 
 
 class Shortcut(nn.Module):
-    """Sub-sampling with new channels of zeros (option A)."""
+    """Sub-sampling, and zeros behind the channels for the new ones (option A)."""
 
     def __init__(self, stride: list[int], channels: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Shortcut(nn.Module):
         if self.stride != [1, 1]:
             x = x[:, :, :: self.stride[0], :: self.stride[1]]
         more = self.channels - x.shape[1]
-        return F.pad(x, (0, 0, 0, 0, more // 2, more - more // 2)) if more else x
+        return F.pad(x, (0, 0, 0, 0, 0, more)) if more else x
 
 
 class GlobalAvgPool(nn.Module):
