@@ -281,15 +281,9 @@ def test_an_op_that_fails_in_its_own_code_is_no_traceback() -> None:
 
 
 @pytest.mark.parametrize("unit", ["  - dense: {units: 8}\n", "  - relu\n"])
-def test_ten_thousand_nodes_load_in_seconds(unit: str) -> None:
-    import time
-
-    started = time.perf_counter()
+def test_ten_thousand_nodes_load(unit: str) -> None:  # how fast, benchmarks/overhead.py measures
     document = read(X + "nodes:\n" + unit * 10_000)
     assert len(document.graph.nodes) == 10_000
-    assert (
-        time.perf_counter() - started < 10
-    )  # 2 to 3 s on one free core; the bound is for a machine that others use too
 
 
 def test_a_chain_of_ten_thousand_forward_references_and_repeats() -> None:
