@@ -19,6 +19,7 @@ from flownet.executor.session import starting_array
 from flownet.graph import Graph, Kind, Node
 from flownet.language import Document, load
 from flownet.ops.windows import padding_of, pair
+from flownet.passes.order_nodes import order_nodes
 
 __all__ = ["ROWS", "Row", "document", "write"]
 
@@ -59,7 +60,7 @@ ROWS = (
     Row("LeNet-5", "benchmarks/graphs/lenet5.yaml", (64, 1, 28, 28)),
     Row("CNN", "benchmarks/graphs/cnn.yaml", (64, 3, 32, 32), learning_rate=0.001),
     Row("ResNet-20", "graphs/resnet20.yaml", (64, 3, 32, 32)),
-    Row("ResNet-110", "graphs/resnet110.yaml", (32, 3, 32, 32)),
+    Row("ResNet-110", "graphs/resnet110.yaml", (32, 3, 32, 32), learning_rate=1e-4),
     Row("Deconv", "benchmarks/graphs/deconv.yaml", (8, 3, 96, 96)),
     Row("ResNet-50 b1", "graphs/resnet50.yaml", (1, 3, 224, 224), modes=("infer",)),
     Row("ResNet-50 b8", "graphs/resnet50.yaml", (8, 3, 224, 224), modes=("infer",)),
@@ -92,7 +93,7 @@ def write(row: Row, folder: Path) -> Path:
     tensors = {v.name: starting_array(v, seed=0) for v in (*graph.parameters, *graph.states) if v.name != "rng"}
     (image,) = graph.inputs
     tensors["input"] = random.standard_normal(row.shape).astype(np.float32)
-    layers = [_layer(graph, node) for node in graph.nodes.values() if node.op.name != "dropout"]
+    layers = [_layer(graph, node) for node in order_nodes(graph) if node.op.name != "dropout"]
     skipped = {
         n.outputs[0]: n.inputs["x"] for n in graph.nodes.values() if n.op.name == "dropout"
     }  # nothing in inference

@@ -41,7 +41,7 @@ def evaluate(network: Network, output: str, p: dict, x: Any, channels_last: bool
         return x.reshape(shape)  # …, h, kh, w, kw, …
 
     for layer in network.until(output):
-        a = [values[name] for name in layer["in"] if name in values]
+        a = [values[name] for name in layer["in"] if name not in switches]
         params = {argument: p[name] for argument, name in layer["params"].items()}
         pads = [(s, s) for s in layer.get("padding", ())]
         match layer["op"]:

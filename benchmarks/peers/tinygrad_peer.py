@@ -16,7 +16,7 @@ from tinygrad import Tensor, TinyJit
 def evaluate(network: Network, output: str, p: dict[str, Tensor], x: Tensor, training: bool) -> Tensor:
     values = {network.input: x}
     for layer in network.until(output):
-        a = [values[name] for name in layer["in"] if name in values]
+        a = [values[name] for name in layer["in"]]
         w = {role(k) if layer["op"] == "batch_norm" else k: p[n] for k, n in layer["params"].items()}
         match layer["op"]:
             case "dense":

@@ -145,7 +145,9 @@ def _erf(x: Expression) -> Expression:
     p = _polynomial(t, 1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
     far = _call("sub", 1.0, _call("mul", _call("mul", t, p), _call("exp", _call("neg", square))))
     root = 2 / math.sqrt(math.pi)
-    series = _polynomial(square, *(root * sign / n for sign, n in ((-1, 1320), (1, 216), (-1, 42), (1, 10), (-1, 3), (1, 1))))
+    series = _polynomial(
+        square, *(root * sign / n for sign, n in ((-1, 1320), (1, 216), (-1, 42), (1, 10), (-1, 3), (1, 1)))
+    )
     return _odd(x, far, 0.5, _call("mul", x, series))
 
 

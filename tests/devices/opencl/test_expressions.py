@@ -15,7 +15,9 @@ from flownet.op import Elementwise
 from flownet.types import DType, TensorType
 from tests.devices.opencl.opencl_devices import device_ids, opened
 
-RANGE = np.concatenate([np.linspace(-80, 80, 4001), np.linspace(-3, 3, 4001), np.logspace(-12, 0, 501), -np.logspace(-12, 0, 501)]).astype(np.float32)
+RANGE = np.concatenate(
+    [np.linspace(-80, 80, 4001), np.linspace(-3, 3, 4001), np.logspace(-12, 0, 501), -np.logspace(-12, 0, 501)]
+).astype(np.float32)
 FUNCTIONS = {"exp": math.exp, "tanh": math.tanh, "erf": math.erf}
 
 
