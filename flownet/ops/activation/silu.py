@@ -10,6 +10,7 @@ from flownet.op import ElementwiseOp, Sample
 __all__ = ["Silu"]
 
 _SIGMOID = "(where(x >= 0, 1, exp(-abs(x))) / (1 + exp(-abs(x))))"
+_REST = "(where(x >= 0, exp(-abs(x)), 1) / (1 + exp(-abs(x))))"  # 1 − σ(x), without cancelling where σ is near 1
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,14 @@ class Silu(ElementwiseOp):
 
     Shapes: float32[…] -> the same.
     Gradient: dx = dy · σ(x) · (1 + x · (1 − σ(x))).
-    Numerical care: σ as `sigmoid` computes it, without overflow.
+    Numerical care: σ as `sigmoid` computes it, without overflow, and 1 − σ(x) as σ(−x): a division's last bit would count x times.
     Source: Elfwing, Uchibe, Doya 2018, "Sigmoid-weighted linear units"; Ramachandran, Zoph, Le 2017 ("swish").
     """
 
     name = "silu"
     category = "activation"
     expression = f"x * {_SIGMOID}"
-    derivative = {"x": f"dy * {_SIGMOID} * (1 + x * (1 - {_SIGMOID}))"}
+    derivative = {"x": f"dy * {_SIGMOID} * (1 + x * {_REST})"}
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
