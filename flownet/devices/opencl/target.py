@@ -73,7 +73,7 @@ class Target:
             or "portable" in device.platform.name.lower()
         ):
             features = ",".join(name.lower() for name in _AVX512)
-            attributes = f'__attribute__((noinline, target("{features}")))'
+            attributes = f'__attribute__((noinline, min_vector_width(512), target("{features}")))'
             return cls(vector=16, registers=32, attributes=attributes, call_width=8, **facts)
         return cls(vector=16, registers=32, **facts)
 
