@@ -21,7 +21,8 @@ from flownet.devices.opencl.kernels.convolution import Convolution, candidates
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.kernels.matmul import Matmul, matmul
 from flownet.devices.opencl.kernels.matmul import candidates as matmul_candidates
-from flownet.devices.opencl.target import Target, pin_pocl_threads
+from flownet.devices.opencl.platforms import found_devices
+from flownet.devices.opencl.target import Target
 
 try:
     import torch
@@ -77,8 +78,7 @@ class Bench:
     """Launches kernels on one device and times them."""
 
     def __init__(self, seconds: float) -> None:
-        pin_pocl_threads()
-        device = cl.get_platforms()[0].get_devices()[0]
+        device = found_devices()[0].handle
         self.context = cl.Context([device])
         self.queue = cl.CommandQueue(self.context)
         self.target = Target.of(device)

@@ -81,9 +81,6 @@ class FlowNet:
         import pyopencl as cl
         from kernels import Bench
 
-        from flownet.devices.opencl.platforms import found_devices
-
-        found_devices()  # says which of PoCL's devices there shall be, which nobody can say once it is loaded
         bench = Bench(0.5)
         queue, size = bench.queue, 1 << 26
         x, y = (cl.Buffer(bench.context, cl.mem_flags.READ_WRITE, size) for _ in range(2))
