@@ -20,11 +20,11 @@ from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, elementwi
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
 from flownet.devices.opencl.kernels.layout import block_image, unblock_image
-from flownet.devices.opencl.kernels.matmul import Matmul, matmul, reduce_splits
+from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile, matmul, pack, reduce_splits
 from flownet.devices.opencl.kernels.matmul import candidates as matmul_candidates
 from flownet.devices.opencl.kernels.reduction import reduction
 from flownet.devices.opencl.target import Target
-from flownet.graph import Graph, Node
+from flownet.graph import Graph, Kind, Node
 from flownet.kernels import (
     Block,
     Cast,
@@ -342,19 +342,41 @@ class Emitter:
         fused = node.op if isinstance(node.op, Fused) else None
         if self.target.kind == "gpu":
             return [self._launch(node, gpu.matmul(problem, self.target, epilogue), buffers)]
-        tile = matmul_candidates(problem, self.target)[0]
+        constant = self._is_constant(inputs["b"])
+        tile = matmul_candidates(problem, self.target, packed=constant)[0]
+        launches = []
+        if tile.source == "packed":
+            buffers["F"] = self._packed(node, problem, tile, buffers.pop("B"), launches)
         if tile.splits == 1:
             kernel = matmul(problem, self.target, epilogue, tile)
-            launch = self._launch(node, kernel, self._partials(node, kernel, buffers))
-            return [launch, *self._sums(node, fused, epilogue, kernel, n)]
+            launches.append(self._launch(node, kernel, self._partials(node, kernel, buffers)))
+            return [*launches, *self._sums(node, fused, epilogue, kernel, n)]
         first = matmul(problem, self.target, tile=tile)
         parts = self._scratch(node, "parts", tile.splits * batch * m * n)
         second = reduce_splits(problem, tile.splits, self.target, epilogue)
+        second_factor = {name: buffers.pop(name) for name in ("B", "F") if name in buffers}
         return [
-            self._launch(node, first, {"A": inputs["a"], "B": inputs["b"], "C": parts}),
+            *launches,
+            self._launch(node, first, {"A": inputs["a"], **second_factor, "C": parts}),
             self._launch(node, second, self._partials(node, second, {**buffers, "P": parts})),
             *self._sums(node, fused, epilogue, second, n),
         ]
+
+    def _is_constant(self, value: str) -> bool:
+        """Whether a value changes only when the user sets parameters: what is made of it alone is made then (see `schedule`)."""
+        name = self.buffer(value)
+        found = self.graph.values.get(name)
+        return found is not None and found.kind in (Kind.PARAMETER, Kind.CONSTANT) and name not in self.graph.updates
+
+    def _packed(self, node: Node, problem: Matmul, tile: MatmulTile, b: str, launches: list[Launch]) -> str:
+        """The buffer with `b` in panels; what fills it is appended to `launches` unless another product has seen to it."""
+        kernel = pack(problem, tile, self.target)
+        key = (self.buffer(b), kernel.body, kernel.arguments)
+        if key not in self.prepared:
+            size = next(a.size for a in kernel.arguments if a.access == "out")
+            self.prepared[key] = self._scratch(node, "F", size)
+            launches.append(self._launch(node, kernel, {"B": b, "F": self.prepared[key]}))
+        return self.prepared[key]
 
     def _convolution(
         self, node: Node, op: Op, inputs: Mapping[str, str], epilogue: Epilogue, buffers: dict[str, str]

@@ -23,7 +23,7 @@ from typing import Any
 
 from flownet.devices.opencl.kernels import depthwise, gpu, layout, winograd
 from flownet.devices.opencl.kernels import weight_gradient as direct_gradient
-from flownet.devices.opencl.kernels.direct import direct, filter_shape, tiles
+from flownet.devices.opencl.kernels.direct import Tile, direct, filter_shape, tiles
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, product
@@ -157,7 +157,7 @@ def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
     else:
         taps = TapConvolution.input_gradient(p) if direction == "input_gradient" else TapConvolution.forward(p)
         for i, tile in enumerate(tiles(taps, target)):
-            out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target) * (1 + 0.02 * i)))
+            out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target, tile) * (1 + 0.02 * i)))
         if winograd.applies(taps):
             for wide in winograd.tilings(taps, target):
                 cycles = _winograd_cycles(p, wide.m, target, wide)
@@ -165,18 +165,21 @@ def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
     return sorted(out, key=lambda choice: choice.cycles)
 
 
-def _direct_cycles(p: Convolution, target: Target) -> float:
-    """Multiply-adds of whole vectors at 90% of one a cycle (two for V = 8)."""
+def _direct_cycles(p: Convolution, target: Target, tile: Tile | None = None) -> float:
+    """Multiply-adds of whole vectors at 90% of one a cycle (two for V = 8), or the reading of the weights."""
     v = target.vector
     channels = p.channels if p.planar else ceil_div(p.channels // p.groups, v) * v
     high, wide = p.output
-    work = p.batch * high * wide * channels * ceil_div(p.filters, v) * p.kernel[0] * p.kernel[1]
-    return work / (0.9 * 16 / v)
+    taps = p.kernel[0] * p.kernel[1]
+    work = p.batch * high * wide * channels * ceil_div(p.filters, v) * taps
+    weights = 4 * channels * ceil_div(p.filters, v) * v * taps
+    groups = 1 if tile is None else p.batch * ceil_div(high, tile.rows)
+    return max(work / (0.9 * 16 / v), _streamed(weights, groups, target))
 
 
 def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Tiling | None = None) -> float:
     """The product at each position, 200 (m = 4) or 130 (m = 2) cycles to transform a tile of V channels in or out, and
-    the reading of transformed weights that do not stay in the second cache."""
+    the reading of transformed weights."""
     v = target.vector
     high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
     count = p.batch * high * wide
@@ -186,8 +189,17 @@ def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Ti
     parts = 1 if tiling is None else ceil_div(k_blocks, tiling.columns * tiling.blocks)
     transforms = count * (c_blocks * parts + k_blocks) * (200 if m == 4 else 130)
     group = 16 if tiling is None else tiling.tiles * tiling.subtiles
-    rate = 8 if weights < 16 << 20 else 4.5  # bytes a cycle: from the last cache, or from memory
-    readings = ceil_div(ceil_div(count, group), target.units)  # cores at work side by side share what they read
-    streamed = readings * weights / rate if weights > target.l2 // 2 else 0
     narrow = 1.0 if tiling is None or tiling.columns > 1 or c_blocks * k_blocks == 1 else 1.05
-    return max(products + transforms, streamed) * narrow
+    if 4 * (m + 2) ** 2 * group * c_blocks * v > target.l2:
+        narrow *= 1.25  # transformed images fall out of the second cache
+    return max(products + transforms, _streamed(weights, ceil_div(count, group), target)) * narrow
+
+
+def _streamed(weights: int, groups: int, target: Target) -> float:
+    """The reading of weights by each of `groups` work-groups, where they do not stay in the second cache: the first time
+    from memory, then from the last cache if that holds them."""
+    if weights <= target.l2 // 2:
+        return 0.0
+    from_cache, from_memory = target.rates
+    again = from_cache if weights <= target.l3 else from_memory
+    return weights / from_memory + (groups - 1) * weights / again
