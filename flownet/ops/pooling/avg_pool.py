@@ -96,6 +96,12 @@ class AvgPool(Op):
             {"y": [[[[2.0, 7.0]]]]},
             note="the last window hangs over",
         )
+        yield Sample(
+            cls(3, 2, padding=1, ceil_mode=True),
+            {"x": corner},
+            {"y": [[[[40 / 9, 4.0], [28 / 6, 4.0]]]]},
+            note="the padding counts, what hangs over it does not",
+        )
 
 
 @lru_cache(maxsize=1024)

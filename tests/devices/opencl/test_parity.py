@@ -57,22 +57,31 @@ def test_forward(sample, device):
         close(got[name], want[name], f"{sample.op}.{name}, states {list(states)}")
 
 
-@pytest.mark.parametrize("device", device_ids())
-@pytest.mark.parametrize("sample", CASES)
-def test_gradients(sample, device):
+def weighted_sum(g, y):
+    """The sum of y's elements with weights from a fixed seed: (its value, the weights)."""
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, y.type.shape).astype(np.float32)
+    product = Elementwise((("y", parse("y * w")),), ("y", "w"), (("y", parse("dy * w")),))
+    return g.add(SumTo(()), g.add(product, y=y, w=g.constant(weights))), weights
+
+
+def gradient_graph(sample):
+    """(graph of the gradients of all float inputs, inputs); skips where nothing can be differentiated."""
     graph, arrays, made = sample_graph(sample)
     wrt = [name for name, array in arrays.items() if array.dtype.kind == "f"]
     floats = [value for value in made if value.type.dtype is DType.float32]
     if not wrt or not floats:
         pytest.skip("nothing to differentiate")
     graph = expand_composites(graph)
-    g = Builder(graph)
-    weights = np.random.default_rng(0).uniform(0.5, 1.5, floats[0].type.shape).astype(np.float32)
-    product = Elementwise((("y", parse("y * w")),), ("y", "w"), (("y", parse("dy * w")),))
-    total = g.add(SumTo(()), g.add(product, y=graph.values[graph.outputs[floats[0].name]], w=g.constant(weights)))
+    total, _ = weighted_sum(Builder(graph), graph.values[graph.outputs[floats[0].name]])
     graph, gradients = differentiate(graph, total.name, wrt)
-    graph.outputs = {f"d{name}": gradients[name] for name in wrt}
-    graph.updates = {}
+    graph.outputs, graph.updates = {f"d{name}": gradients[name] for name in wrt}, {}
+    return graph, arrays
+
+
+@pytest.mark.parametrize("device", device_ids())
+@pytest.mark.parametrize("sample", CASES)
+def test_gradients(sample, device):
+    graph, arrays = gradient_graph(sample)
     want = Session(CPU()).run(graph, arrays)
     got = Session(opened(device), check=True).run(graph, arrays)
     for name in want:

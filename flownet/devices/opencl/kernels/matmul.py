@@ -89,7 +89,7 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
                 fmas = rows * columns
                 waste = ceil_div(p.m, rows) * rows / p.m * ceil_div(vectors, columns) * columns / vectors
                 reread = 0.1 + 0.4 * min(1.0, 4 * p.m * p.k / target.l2)  # A is read once for each panel
-                if p.transposed_b and p.batch * ceil_div(vectors, columns) < 4 * target.units:
+                if p.transposed_b and not packed and p.batch * ceil_div(vectors, columns) < 4 * target.units:
                     waste *= 1.2  # too few panels for the cores: some would be transposed twice
                 cost = waste * max(1.0, (rows + columns) / fmas, 8 / fmas) * (1 + 0.3 / rows + reread / columns)
                 shapes.append((cost, rows, columns))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flownet.devices.opencl.lowerings.build import ints
-from flownet.kernels import Cast, Pool, PoolGradient, Unpool
+from flownet.kernels import Cast, Copy, Pool, PoolGradient, Unpool
 from flownet.ops.windows import padding_of, pair
-from flownet.passes.lower import Fallback
 from flownet.types import DType
 
 __all__ = ["LOWERINGS"]
@@ -18,11 +19,7 @@ def _geometry(op, x, output):
     declared = [padding_of(op.padding, size[i], kernel[i], stride[i], 1, i) for i in (0, 1)]
     reach = [(output[i] - 1) * stride[i] + kernel[i] - declared[i][0] - size[i] for i in (0, 1)]
     padding = tuple((declared[i][0], max(reach[i], 0)) for i in (0, 1))
-    counts = getattr(op, "count_include_pad", False)
-    if counts and any(reach[i] > declared[i][1] for i in (0, 1)):
-        if any(map(any, declared)):
-            raise Fallback("`avg_pool` with windows that hang over a padding that counts has no kernels")
-        counts = False
+    counts = getattr(op, "count_include_pad", False) and all(reach[i] <= declared[i][1] for i in (0, 1))
     kind = "max" if op.name == "max_pool" else "mean"
     return {
         "kind": kind,
@@ -55,12 +52,35 @@ def max_pool_backward(gradient, g, x, indices, dy):
     return g.add(PoolGradient(**_geometry(gradient.op, x.type, dy.type.shape)), dy=dy, x=x)
 
 
+def _border(op, x, output):
+    """The padding that must be there in fact: it counts, and what hangs over it does not."""
+    size, kernel = ints(x.shape[2:]), pair(op.kernel)
+    stride = kernel if op.stride is None else pair(op.stride)
+    declared = [padding_of(op.padding, size[i], kernel[i], stride[i], 1, i) for i in (0, 1)]
+    ends = [(ints(output[2:])[i] - 1) * stride[i] + kernel[i] for i in (0, 1)]
+    hang = any(ends[i] > declared[i][0] + size[i] + declared[i][1] for i in (0, 1))
+    return declared if op.count_include_pad and hang and any(map(any, declared)) else None
+
+
 def avg_pool(op, g, x):
-    return g.add(Pool(**_geometry(op, x.type, op.infer(x.type).shape)), x)
+    output = op.infer(x.type).shape
+    if (border := _border(op, x.type, output)) is not None:
+        n, c, h, w = ints(x.type.shape)
+        (top, bottom), (left, right) = border
+        x = g.add(Copy.slices((0, 0, -top, -left), (n, c, top + h + bottom, left + w + right)), x)
+        op = replace(op, padding=0)
+    return g.add(Pool(**_geometry(op, x.type, output)), x)
 
 
 def avg_pool_backward(gradient, g, x, dy):
-    return g.add(PoolGradient(**_geometry(gradient.op, x.type, dy.type.shape)), dy=dy)
+    op, size = gradient.op, x.type
+    if (border := _border(op, size, dy.type.shape)) is None:
+        return g.add(PoolGradient(**_geometry(op, size, dy.type.shape)), dy=dy)
+    n, c, h, w = ints(size.shape)
+    (top, bottom), (left, right) = border
+    padded = size.with_shape(n, c, top + h + bottom, left + w + right)
+    dx = g.add(PoolGradient(**_geometry(replace(op, padding=0), padded, dy.type.shape)), dy=dy)
+    return g.add(Copy.slices((0, 0, top, left), (n, c, h, w)), dx)
 
 
 def _as_floats(g, indices):

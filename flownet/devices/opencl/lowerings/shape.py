@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
 from flownet.devices.opencl.lowerings.build import ints, reduce, view
-from flownet.kernels import Copy, Join
+from flownet.kernels import Copy, Join, MatMul
 from flownet.passes.lower import Fallback, stretched
+from flownet.types import DType
 
 __all__ = ["LOWERINGS"]
 
@@ -19,57 +25,106 @@ def transpose(op, g, x):
     return g.add(Copy.transpose(ints(x.type.shape), axes), x)
 
 
-def slice_(op, g, x):
-    shape, starts, steps = list(ints(x.type.shape)), [0] * x.type.rank, [1] * x.type.rank
+def _ranges(op, x):
+    """The range of indices that a slice takes along each axis of x (a type)."""
+    ranges = [range(size) for size in ints(x.shape)]
     axes = range(len(op.starts)) if op.axes is None else op.axes
     for axis, start, end, step in zip(axes, op.starts, op.ends, op.steps or (1,) * len(op.starts), strict=True):
-        axis %= x.type.rank
-        found = range(*slice(start, end, step).indices(shape[axis]))
-        shape[axis], starts[axis], steps[axis] = len(found), found.start, step
-    return g.add(Copy.slices(starts, shape, steps), x)
+        ranges[axis % x.rank] = ranges[axis % x.rank][start:end:step]
+    return ranges
+
+
+def slice_(op, g, x):
+    ranges = _ranges(op, x.type)
+    return g.add(Copy.slices([r.start for r in ranges], [len(r) for r in ranges], [r.step for r in ranges]), x)
 
 
 def slice_backward(gradient, g, x, dy):
-    """dy at every `step`-th place: index (i - start) / step where that is whole, which a copy cannot say for steps beyond 1."""
-    raise Fallback("a slice with steps has no kernels for its gradient")
+    """dy with zeros between its elements, cut or padded to x: an axis of length `step` behind each one makes the zeros."""
+    ranges = _ranges(gradient.op, x.type)
+    counts, steps = [len(r) for r in ranges], [abs(r.step) for r in ranges]
+    if any(r.step < 0 for r in ranges):
+        last = [count - 1 if r.step < 0 else 0 for r, count in zip(ranges, counts, strict=True)]
+        dy = g.add(Copy.slices(last, counts, [-1 if r.step < 0 else 1 for r in ranges]), dy)
+    if max(steps, default=1) > 1:
+        paired = [size for count in counts for size in (count, 1)]
+        spread = [size for count, step in zip(counts, steps, strict=True) for size in (count, step)]
+        dy = g.add(Copy.slices([0] * len(spread), spread), view(g, dy, paired))
+        dy = view(g, dy, [count * step for count, step in zip(counts, steps, strict=True)])
+    starts = [-min(r.start, r[-1]) if r else 0 for r in ranges]
+    shape = ints(x.type.shape)
+    return dy if dy.type.shape == shape and not any(starts) else g.add(Copy.slices(starts, shape), dy)
+
+
+def _along(g, matrix, axis, x):
+    """The product of a constant matrix with x along an axis: a linear map of one axis, whatever it is.
+
+    Zeros of the matrix multiply too, so that a NaN spreads along its line.
+    """
+    shape = ints(x.type.shape)
+    if x.type.dtype is not DType.float32:
+        raise Fallback("kernels multiply float32 alone")
+    matrix, tail = g.constant(matrix.astype(np.float32)), prod(shape[axis + 1 :])
+    if tail == 1:
+        y = g.add(MatMul(transposed_b=True), view(g, x, (prod(shape[:axis]), shape[axis])), matrix)
+    else:
+        y = g.add(MatMul(), matrix, view(g, x, (prod(shape[:axis]), shape[axis], tail)))
+    return view(g, y, (*shape[:axis], matrix.type.shape[0], *shape[axis + 1 :]))
+
+
+def _pads(op, rank):
+    return [(0, 0)] * (rank - len(op.pads)) + [tuple(p) for p in op.pads]
 
 
 def pad(op, g, x):
-    if op.mode != "constant":
-        raise Fallback(f"`pad` with `mode: {op.mode}` has no kernels")
-    pads = [(0, 0)] * (x.type.rank - len(op.pads)) + [tuple(p) for p in op.pads]
-    shape = [before + size + after for (before, after), size in zip(pads, ints(x.type.shape), strict=True)]
-    return g.add(Copy.slices([-before for before, _ in pads], shape, fill=op.value), x)
+    pads, shape = _pads(op, x.type.rank), ints(x.type.shape)
+    if op.mode == "constant":
+        padded = [before + size + after for (before, after), size in zip(pads, shape, strict=True)]
+        return g.add(Copy.slices([-before for before, _ in pads], padded, fill=op.value), x)
+    for axis, around in enumerate(pads):
+        if any(around):
+            x = _along(g, np.pad(np.eye(shape[axis]), (around, (0, 0)), mode=op.mode), axis, x)
+    return x
 
 
 def pad_backward(gradient, g, dy):
-    op = gradient.op
-    if op.mode != "constant":
-        raise Fallback(f"`pad` with `mode: {op.mode}` has no kernels")
-    pads = [(0, 0)] * (dy.type.rank - len(op.pads)) + [tuple(p) for p in op.pads]
+    op, pads = gradient.op, _pads(gradient.op, dy.type.rank)
     shape = [size - before - after for (before, after), size in zip(pads, ints(dy.type.shape), strict=True)]
-    return g.add(Copy.slices([before for before, _ in pads], shape), dy)
+    if op.mode == "constant":
+        return g.add(Copy.slices([before for before, _ in pads], shape), dy)
+    for axis, around in enumerate(pads):
+        if any(around):
+            dy = _along(g, np.pad(np.eye(shape[axis]), (around, (0, 0)), mode=op.mode).T, axis, dy)
+    return dy
 
 
 def broadcast_to(op, g, x):
     return stretched(g, x, ints(op.shape))
 
 
+def _interpolation(op, axis, size):
+    """The matrix of `bilinear` along the height (axis 2) or the width (axis 3): what it makes of the unit vectors."""
+    factors = [1, 1]
+    factors[axis - 2] = op.factors[axis - 2]
+    units = np.eye(size).reshape((size, 1, size, 1) if axis == 2 else (size, 1, 1, size))
+    return replace(op, factor=tuple(factors)).forward(units).reshape(size, -1).T
+
+
 def upsample(op, g, x):
-    if op.mode != "nearest":
-        raise Fallback(f"`upsample` with `mode: {op.mode}` has no kernels")
     n, c, h, w = ints(x.type.shape)
     down, right = op.factors
+    if op.mode != "nearest":
+        return _along(g, _interpolation(op, 3, w), 3, _along(g, _interpolation(op, 2, h), 2, x))
     coordinates = ((0, 0, 1, 1), (0, 1, 1, 1), (0, 2, 1, down), (0, 3, 1, right))
     return g.add(Copy((n, c, h * down, w * right), coordinates), x)
 
 
 def upsample_backward(gradient, g, dy):
     op = gradient.op
-    if op.mode != "nearest":
-        raise Fallback(f"`upsample` with `mode: {op.mode}` has no kernels")
     n, c, h, w = ints(dy.type.shape)
     down, right = op.factors
+    if op.mode != "nearest":
+        return _along(g, _interpolation(op, 3, w // right).T, 3, _along(g, _interpolation(op, 2, h // down).T, 2, dy))
     parts = view(g, dy, (n, c, h // down, down, w // right, right))
     return reduce(g, "sum", "x", (3, 5), x=parts)
 
