@@ -30,8 +30,24 @@ def slice_(op, g, x):
 
 
 def slice_backward(gradient, g, x, dy):
-    """dy at every `step`-th place: index (i - start) / step where that is whole, which a copy cannot say for steps beyond 1."""
-    raise Fallback("a slice with steps has no kernels for its gradient")
+    """dy at every step-th place: turned round where the step is negative, spread out, and moved to where the slice began."""
+    op, shape, starts, steps, turned = gradient.op, ints(x.type.shape), [0] * x.type.rank, [1] * x.type.rank, []
+    axes = range(len(op.starts)) if op.axes is None else op.axes
+    for axis, start, end, step in zip(axes, op.starts, op.ends, op.steps or (1,) * len(op.starts), strict=True):
+        axis %= x.type.rank
+        found = range(*slice(start, end, step).indices(shape[axis]))
+        if not found:
+            raise Fallback("an empty slice has no kernels for its gradient")
+        starts[axis], steps[axis] = min(found[0], found[-1]), abs(step)
+        turned += [axis] if step < 0 else []
+    sizes = ints(dy.type.shape)
+    if turned:
+        begins = [size - 1 if axis in turned else 0 for axis, size in enumerate(sizes)]
+        dy = g.add(Copy.slices(begins, sizes, [-1 if axis in turned else 1 for axis in range(len(sizes))]), dy)
+    if not any(starts):
+        return g.add(Copy.spread(shape, steps), dy)
+    dy = g.add(Copy.spread([(size - 1) * step + 1 for size, step in zip(sizes, steps, strict=True)], steps), dy)
+    return g.add(Copy.slices([-start for start in starts], shape), dy)
 
 
 def pad(op, g, x):
