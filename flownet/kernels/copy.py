@@ -19,6 +19,7 @@ class Copy(Op):
 
     shape:       of y
     coordinates: for each axis of x (offset, axis of y or None, step, divisor): offset + index · step // divisor
+    gaps:        whether y has `fill`, not the element before, where the divisor leaves a rest
 
     Transposing, slicing, flipping, padding, repeating and enlarging are all of this kind:
 
@@ -31,6 +32,7 @@ class Copy(Op):
     shape: tuple[int, ...]
     coordinates: tuple[tuple[int, int | None, int, int], ...]
     fill: float = 0.0
+    gaps: bool = False
 
     name = "copy"
     category = "kernel"
@@ -51,6 +53,11 @@ class Copy(Op):
             fill,
         )
 
+    @classmethod
+    def spread(cls, shape: Sequence[int], steps: Sequence[int]) -> Copy:
+        """x's elements at every `steps`-th place of `shape`, from 0 on, and zeros between them."""
+        return cls(tuple(shape), tuple((0, i, 1, step) for i, step in enumerate(steps)), gaps=True)
+
     def infer(self, x: TensorType) -> TensorType:
         assert x.rank == len(self.coordinates), (str(self), str(x))
         return x.with_shape(*self.shape)
@@ -63,7 +70,10 @@ class Copy(Op):
             else:
                 form = [1] * len(self.shape)
                 form[axis] = self.shape[axis]
-                at = (offset + np.arange(self.shape[axis]) * step // divisor).reshape(form)
+                moved = (np.arange(self.shape[axis]) * step).reshape(form)
+                at = offset + moved // divisor
+                if self.gaps:
+                    inside = inside & (moved % divisor == 0)
             inside = inside & (at >= 0) & (at < size)
             index.append(np.clip(at, 0, size - 1))
         picked = x[tuple(index)] if index else x

@@ -272,5 +272,5 @@ class _Assignment:
         shape = (op.shape[0], blocks, *op.shape[2:], self.v)
         coordinates = (op.coordinates[0], (offset // self.v, 1, 1, 1), *op.coordinates[2:], (0, 4, 1, 1))
         (argument,) = node.inputs
-        self._emit(node, Copy(shape, coordinates, op.fill), {argument: self._twin(name)})
+        self._emit(node, Copy(shape, coordinates, op.fill, op.gaps), {argument: self._twin(name)})
         return True

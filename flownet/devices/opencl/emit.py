@@ -171,7 +171,7 @@ class Emitter:
     def _copy(self, node: Node) -> list[Launch]:
         (x,), (y,) = node.inputs.values(), node.outputs
         op: Copy = node.op
-        kernel = moved(op.shape, op.coordinates, op.fill, self._shape(x), self._ctype(x), self.target)
+        kernel = moved(op.shape, op.coordinates, op.fill, self._shape(x), self._ctype(x), self.target, gaps=op.gaps)
         return [self._launch(node, kernel, {"x": x, "y": y})]
 
     def _join(self, node: Node) -> list[Launch]:

@@ -50,6 +50,8 @@ def moved(
     source: Sequence[int],
     ctype: str,
     target: Target,
+    *,
+    gaps: bool = False,
 ) -> Kernel:
     """`y` of `shape` from `x` of `source`, as `flownet.kernels.Copy` says: a row of the last axis an element of the range."""
     rank = len(shape)
@@ -74,6 +76,7 @@ def moved(
         ends = [offset + a * step_ // divisor for a in (0, shape[axis] - 1)]
         inside = [f"{text} >= 0"] if min(ends) < 0 else []
         inside += [f"{text} < {size}"] if max(ends) >= size else []
+        inside += [f"a{axis} * {step_} % {divisor} == 0"] if gaps and divisor > 1 else []
         (inner_conditions if axis == rank - 1 else conditions).extend(inside)
         (moving if axis == rank - 1 else fixed).append(f"({text}) * {stride}")
     lines.append(f"__global const {ctype}* const from = x + ({' + '.join(fixed)});")

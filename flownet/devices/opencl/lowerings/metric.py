@@ -9,7 +9,6 @@ import numpy as np
 from flownet.devices.opencl.lowerings.build import ints, reduce, view
 from flownet.devices.opencl.lowerings.loss import class_numbers, with_class_axis
 from flownet.kernels import Cast, InRange, Join
-from flownet.passes.lower import Fallback
 from flownet.types import DType
 
 __all__ = ["LOWERINGS"]
@@ -46,15 +45,6 @@ def binary_accuracy(op, g, logits, target):
     return _share(g, f"where((like > {op.threshold!r}) == (t > 0.5), 1, 0)", None, like=logits, t=target)
 
 
-def mean_absolute_error(op, g, x, target):
-    total = reduce(g, "sum", "abs(x - t)", tuple(range(x.type.rank)), x=x, t=target)
-    return g.add(Join(0), view(g, total, (1,)), g.constant([float(prod(ints(x.type.shape)))], DType.float32))
-
-
-def r2(op, g, x, target):
-    raise Fallback("its variance is a difference of sums in float64, and kernels compute in float32")
-
-
 def top_k_accuracy(op, g, logits, label):
     rank = logits.type.rank
     classes = int(logits.type.shape[1])
@@ -82,8 +72,6 @@ def confusion_matrix(op, g, logits, label):
 LOWERINGS = {
     "accuracy": accuracy,
     "binary_accuracy": binary_accuracy,
-    "mean_absolute_error": mean_absolute_error,
-    "r2": r2,
     "top_k_accuracy": top_k_accuracy,
     "confusion_matrix": confusion_matrix,
     "mean_iou": confusion_matrix,

@@ -40,20 +40,16 @@ def slice_(op, g, x):
 
 
 def slice_backward(gradient, g, x, dy):
-    """dy with zeros between its elements, cut or padded to x: an axis of length `step` behind each one makes the zeros."""
-    ranges = _ranges(gradient.op, x.type)
-    counts, steps = [len(r) for r in ranges], [abs(r.step) for r in ranges]
+    """dy at every step-th place: turned round where the step is negative, spread out, and moved to where the slice began."""
+    ranges, sizes = _ranges(gradient.op, x.type), ints(dy.type.shape)
     if any(r.step < 0 for r in ranges):
-        last = [count - 1 if r.step < 0 else 0 for r, count in zip(ranges, counts, strict=True)]
-        dy = g.add(Copy.slices(last, counts, [-1 if r.step < 0 else 1 for r in ranges]), dy)
-    if max(steps, default=1) > 1:
-        paired = [size for count in counts for size in (count, 1)]
-        spread = [size for count, step in zip(counts, steps, strict=True) for size in (count, step)]
-        dy = g.add(Copy.slices([0] * len(spread), spread), view(g, dy, paired))
-        dy = view(g, dy, [count * step for count, step in zip(counts, steps, strict=True)])
-    starts = [-min(r.start, r[-1]) if r else 0 for r in ranges]
-    shape = ints(x.type.shape)
-    return dy if dy.type.shape == shape and not any(starts) else g.add(Copy.slices(starts, shape), dy)
+        begins = [len(r) - 1 if r.step < 0 else 0 for r in ranges]
+        dy = g.add(Copy.slices(begins, sizes, [-1 if r.step < 0 else 1 for r in ranges]), dy)
+    starts, steps = [min(r[0], r[-1]) for r in ranges], [abs(r.step) for r in ranges]
+    if not any(starts):
+        return g.add(Copy.spread(ints(x.type.shape), steps), dy)
+    dy = g.add(Copy.spread([(size - 1) * step + 1 for size, step in zip(sizes, steps, strict=True)], steps), dy)
+    return g.add(Copy.slices([-start for start in starts], ints(x.type.shape)), dy)
 
 
 def _along(g, matrix, axis, x):
