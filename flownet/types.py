@@ -267,6 +267,8 @@ class TensorType:
 
     def bind(self, sizes: Mapping[str, int]) -> TensorType:
         """The type with numbers put in for the symbols that `sizes` names."""
+        if self.is_concrete:
+            return self
         return TensorType(self.dtype, tuple(bind(dim, sizes) for dim in self.shape))
 
     def with_shape(self, *shape: Dim) -> TensorType:

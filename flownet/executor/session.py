@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flownet.collector import paused_collector
 from flownet.devices.device import Device, Program, Storage
 from flownet.errors import FlownetError, near_names
 from flownet.graph import Graph, Kind, Value
@@ -90,18 +91,22 @@ class Session:
         """The plan of `graph` for these sizes of its symbols; made once, and kept."""
         key = (id(graph), tuple(sorted((sizes or {}).items())))
         if key not in self._plans:
-            self.initialise(graph)
-            bound = graph.bind(sizes or {})
-            if missing := sorted(bound.symbols()):
-                raise FlownetError.of(
-                    "open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it"
-                )
-            bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
-            used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
-            plan = Plan(bound, self.device.load(bound, used))
-            plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
-            self._plans[key] = plan
+            self._plans[key] = self._made(graph, sizes or {})
         return self._plans[key]
+
+    @paused_collector()
+    def _made(self, graph: Graph, sizes: Mapping[str, int]) -> Plan:
+        self.initialise(graph)
+        bound = graph.bind(sizes)
+        if missing := sorted(bound.symbols()):
+            raise FlownetError.of(
+                "open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it"
+            )
+        bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
+        used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
+        plan = Plan(bound, self.device.load(bound, used))
+        plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
+        return plan
 
     def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run `graph` on arrays; their shapes say the sizes of its symbols."""

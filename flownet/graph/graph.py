@@ -209,8 +209,12 @@ class Graph:
     def bind(self, sizes: Mapping[str, int]) -> Graph:
         """The graph with numbers put in for symbols, in types and in ops that carry types."""
         twin = self.copy()
-        twin.values = {name: replace(value, type=value.type.bind(sizes)) for name, value in self.values.items()}
-        twin.nodes = {name: replace(node, op=node.op.bind(sizes)) for name, node in self.nodes.items()}
+        for name, value in self.values.items():
+            if (type_ := value.type.bind(sizes)) is not value.type:
+                twin.values[name] = replace(value, type=type_)
+        for name, node in self.nodes.items():
+            if (op := node.op.bind(sizes)) is not node.op:
+                twin.nodes[name] = replace(node, op=op)
         return twin
 
     def __str__(self) -> str:

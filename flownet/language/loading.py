@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flownet.collector import paused_collector
 from flownet.errors import Diagnostic, FlownetError, near_names
 from flownet.graph import Builder, Graph, Origin
 from flownet.language.assembly import Assembly
@@ -68,6 +69,7 @@ def load(
     return document
 
 
+@paused_collector()
 def check(
     source: Source,
     *,

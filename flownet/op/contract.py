@@ -14,9 +14,9 @@ The base class reads the rest off the signatures: names of inputs, which are opt
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -251,6 +251,15 @@ class Op:
         """The outputs by NumPy for inputs by name."""
         result = self.forward(*wanted(self.forward, arrays))
         return tuple(result) if isinstance(result, (tuple, list)) else (result,)
+
+    def bound(self, arrays: Mapping[str, np.ndarray]) -> Callable[[], Any]:
+        """`run` on these arrays, whatever is in them at that time, with all that can be decided beforehand decided.
+
+        It returns the output, or a tuple or list of the outputs: a step of a plan calls it again and again.
+        """
+        if type(self).run is not Op.run:  # the op names its inputs in its own way
+            return partial(self.run, arrays)
+        return partial(self.forward, *wanted(self.forward, arrays))
 
     def cost(self, inputs: Mapping[str, TensorType], outputs: Sequence[TensorType]) -> tuple[Dim, Dim]:
         """(floating-point operations, multiply-adds) of one run."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flownet.op.contract import Op, _signature
+from flownet.op.contract import Op, _signature, wanted
 from flownet.types import TensorType
 
 if TYPE_CHECKING:
@@ -62,13 +63,21 @@ class Gradient(Op):
         return {}
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-        from flownet.op.contract import wanted
+        result = self.bound(arrays)()
+        return tuple(result) if isinstance(result, (tuple, list)) else (result,)
 
+    def bound(self, arrays: Mapping[str, np.ndarray]) -> Callable[[], Any]:
         method = getattr(self.op, self.method)
-        result = method(*wanted(method, arrays))
-        gradients = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-        by_input = dict(zip(self.returned, gradients, strict=True))
-        return tuple(by_input[name] for name in self.wrt)
+        call = partial(method, *wanted(method, arrays))
+        if self.wrt == self.returned:
+            return call
+        places = [self.returned.index(name) for name in self.wrt]
+
+        def chosen() -> list[np.ndarray]:
+            gradients = call()
+            return [gradients[place] for place in places]
+
+        return chosen
 
     def cost(self, inputs: Mapping[str, TensorType], outputs: Sequence[TensorType]) -> tuple[Any, Any]:
         forward_flops, multiply_adds = 0, 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from flownet.collector import paused_collector
 from flownet.errors import FlownetError
 from flownet.expression import parse
 from flownet.graph import Builder, Graph, Kind, Value
@@ -22,6 +23,7 @@ __all__ = ["LEARNING_RATE", "STEP", "evaluation_graph", "training_graph"]
 LEARNING_RATE, STEP = "train/learning_rate", "train/step"
 
 
+@paused_collector()
 def training_graph(section: Any) -> Graph:
     """The graph that `Plan.run` takes one step with.
 

@@ -168,13 +168,19 @@ def _call(op: Op, inputs: Mapping[str, np.ndarray], outputs: list[np.ndarray]) -
     if op.takes_out:
         out = outputs[0] if len(outputs) == 1 else tuple(outputs)
         return partial(op.forward, *wanted(op.forward, inputs), out=out)
-    if len(outputs) == 1 and type(op).run is Op.run:  # others name their inputs in their own way
-        forward, arguments, (only,) = op.forward, wanted(op.forward, inputs), outputs
-        return lambda: np.copyto(only, forward(*arguments))  # type: ignore[arg-type]
+    made, copyto = op.bound(inputs), np.copyto
+    if len(outputs) == 1:
+        (only,) = outputs
 
-    def run() -> None:
-        for out, result in zip(outputs, op.run(inputs), strict=True):
-            np.copyto(out, result)
+        def run() -> None:
+            result = made()
+            copyto(only, result[0] if isinstance(result, (tuple, list)) else result)
+
+    else:
+
+        def run() -> None:
+            for out, result in zip(outputs, made(), strict=True):
+                copyto(out, result)
 
     return run
 

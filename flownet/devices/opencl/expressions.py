@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from flownet.expression import FUNCTIONS, Call, Expression, Name, Number
 
 __all__ = ["as_scalars", "to_steps"]
 
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_LARGEST = "3.402823466e38f"  # infinity's stand-in: built with -cl-finite-math-only
 
 
 def literal(value: float) -> str:
     """A float in C, in the width of a vector."""
     if math.isinf(value):
-        return f"(vec)({'-' if value < 0 else ''}{_LARGEST})"
+        return f"(vec)({'-' if value < 0 else ''}INFINITY)"
     if math.isnan(value):
         return "(vec)(NAN)"
     return f"(vec)({value!r}f)" if "e" in repr(value) or "." in repr(value) else f"(vec)({value!r}.0f)"
@@ -70,14 +69,14 @@ def to_steps(
             return f"({condition(call.arguments[0])} ? {value(call.arguments[1])} : {value(call.arguments[2])})"
         a = [value(argument) for argument in call.arguments]
         match call.function:
-            case "maximum":
-                return f"({a[0]} > {a[1]} ? {a[0]} : {a[1]})"
-            case "minimum":
-                return f"({a[0]} < {a[1]} ? {a[0]} : {a[1]})"
+            case "maximum" | "minimum":
+                return _extreme(">" if call.function == "maximum" else "<", call.arguments, a)
             case "abs":
                 return f"({a[0]} < {literal(0.0)} ? -{a[0]} : {a[0]})"
             case "sign":
-                return f"({a[0]} > {literal(0.0)} ? {literal(1.0)} : ({a[0]} < {literal(0.0)} ? {literal(-1.0)} : {literal(0.0)}))"
+                return (
+                    f"({a[0]} > {literal(0.0)} ? {literal(1.0)} : ({a[0]} < {literal(0.0)} ? {literal(-1.0)} : {a[0]}))"
+                )
             case "pow":
                 return _power(a[0], a[1], call.arguments[1])
         return FUNCTIONS[call.function].opencl.format(*a)
@@ -91,15 +90,31 @@ def to_steps(
     return steps, found
 
 
+def _extreme(order: str, arguments: Sequence[Expression], a: Sequence[str]) -> str:
+    """The larger (`>`) or smaller (`<`) of two, NaN where one is.
+
+    With a number in front this is one instruction of the processor, which gives its second operand where one is NaN.
+    """
+    if isinstance(arguments[0], Number):
+        return f"({a[0]} {order} {a[1]} ? {a[0]} : {a[1]})"
+    if isinstance(arguments[1], Number):
+        return f"({a[1]} {order} {a[0]} ? {a[1]} : {a[0]})"
+    return f"(({a[0]} {order} {a[1]}) | ({a[0]} != {a[0]}) ? {a[0]} : {a[1]})"
+
+
 def _exponential(x: str, step: Callable[[str], str]) -> str:
     """Steps of e^x = 2^n · e^r with n = round(x / ln 2): a polynomial in r, and n put into the exponent's bits.
 
     Written out, it takes whole vectors of 16 floats where a call takes 8 (see `target`), and nothing is passed through memory: 0.25 ns an
     element instead of 0.9. The polynomial is that of Cephes' `expf` (S. L. Moshier), good to 1e-7 of the result.
+
+    Where x is too large, n stays 127 and the polynomial of what is left overflows by itself, exactly where e^x does; where x is
+    too small, n is -127, whose bits are those of 0. The limits stand in front in both comparisons, so that NaN passes through.
     """
-    t = step(f"({x} > {literal(88.0)} ? {literal(88.0)} : ({x} < {literal(-87.0)} ? {literal(-87.0)} : {x}))")
+    t = step(f"({literal(-88.0)} > {x} ? {literal(-88.0)} : {x})")
     half = f"({t} < {literal(0.0)} ? {literal(-0.5)} : {literal(0.5)})"
     scaled = step(f"({t} * {literal(1.44269504)} + {half})")
+    scaled = step(f"({literal(127.0)} < {scaled} ? {literal(127.0)} : {scaled})")
     n = step(f"__builtin_convertvector(__builtin_convertvector({scaled}, ivec), vec)")
     r = step(f"({t} - {n} * {literal(0.693359375)} + {n} * {literal(2.12194440e-4)})")
     p = literal(1.9875691500e-4)

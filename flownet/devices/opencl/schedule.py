@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flownet.devices.opencl.emit import Launch
-from flownet.passes.plan_memory import ALIGNMENT, Lifetime, place
+from flownet.passes.placement import Lifetime, place
+from flownet.passes.plan_memory import ALIGNMENT
 
 __all__ = ["Schedule", "Stage", "schedule"]
 

@@ -60,8 +60,9 @@ class Target:
     attributes: str = ""
     call_width: int = 16
 
-    #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these.
-    build_options = "-cl-fast-relaxed-math -cl-mad-enable"
+    #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these. All of
+    #: -cl-fast-relaxed-math but -cl-finite-math-only, under which a compiler may let NaN come out as any number.
+    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros"
 
     @classmethod
     def of(cls, device: Any) -> Target:

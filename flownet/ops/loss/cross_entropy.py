@@ -83,7 +83,7 @@ class CrossEntropy(Op):
             each = -np.einsum("nc...,nc...->n...", q, log_probability)
         else:
             label, weights, divisor = self._labels(logits, target)
-            each = -np.take_along_axis(log_probability, label[:, None], 1)[:, 0]
+            each = -log_probability[_places(label)]
             if weights is not None:
                 each *= weights
         if self.reduction == "none":
@@ -99,8 +99,7 @@ class CrossEntropy(Op):
             weights = None
         else:
             label, weights, divisor = self._labels(logits, target)
-            at = label[:, None]
-            np.put_along_axis(dx, at, np.take_along_axis(dx, at, 1) - 1, 1)
+            dx[_places(label)] -= 1
         scale = dy / divisor
         if weights is not None:
             scale = scale * weights
@@ -139,7 +138,7 @@ class CrossEntropy(Op):
             label, _, divisor = self._labels(logits, target)
             _, counted = counted_labels(self.name, target, classes, self.ignore_index)
             q = np.zeros_like(logits, order="C")
-            np.put_along_axis(q, label[:, None], 1 - smoothing, 1)
+            q[_places(label)] = 1 - smoothing
         q += smoothing / logits.dtype.type(max(classes, 1))
         q *= self._weights(logits)
         if counted is not None:
@@ -168,6 +167,12 @@ class CrossEntropy(Op):
         yield Sample(cls("sum", label_smoothing=0.75), {"logits": logits, "target": label}, {"y": 1.5 * log2 + log3})
         pixels = {"logits": [[[[log2, 1e4]], [[0.0, -1e4]], [[0.0, 9e3]]]], "target": np.array([[[255, 2]]], np.int32)}
         yield Sample(cls(ignore_index=255), pixels, {"y": 1000.0}, note="per pixel, one of them not labelled; no overflow")  # fmt: skip
+
+
+def _places(label: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The index of each example's or pixel's label in the scores: NumPy's `…_along_axis` take 5 µs to find the same."""
+    n, *inside = np.ogrid[tuple(map(slice, label.shape))] if label.ndim > 1 else (np.arange(label.size),)
+    return n, label, *inside
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from flownet.devices.opencl.target import Target
 __all__ = ["pool", "pool_gradient", "unpool"]
 
 Pair = tuple[int, int]
-_LEAST = "-3.402823466e38f"
+_LEAST = "-INFINITY"
+_LARGER = "m = (c > m) | (c != c) ? c : m;"  # NaN wins, and stays: nothing is larger
 
 
 def _kernel(name: str, body: list[str], arguments: list[Argument], planes: int, flops: int, target: Target) -> Kernel:
@@ -62,16 +63,21 @@ def pool(p, planes: int, target: Target) -> Kernel:
         body.append(f"const int hi = i * {p.stride[0]}, wi = j * {p.stride[1]};")
         loop = f"__attribute__((opencl_unroll_hint)) for (int r = 0; r < {p.kernel[0]}; r++) "
         loop += f"__attribute__((opencl_unroll_hint)) for (int s = 0; s < {p.kernel[1]}; s++) {{ const int h = hi + r, w = wi + s;"
-        count = f"{p.kernel[0] * p.kernel[1]}.0f"
+        first, count = f"hi * {wide} + wi", f"{p.kernel[0] * p.kernel[1]}.0f"
     else:
         body += _window(p.size, p.kernel, p.stride, p.padding)
         loop = "for (int h = h0; h < h1; h++) for (int w = w0; w < w1; w++) {"
-        count = _count(p.kernel, p.include_padding)
+        first, count = f"h0 * {wide} + w0", _count(p.kernel, p.include_padding)
     if p.kind == "max":
-        body += [f"vec m = (vec)({_LEAST});", *(["vec at = 0;"] if p.indices else []), loop, f"const vec c = {pixel};"]
+        body += [
+            f"vec m = (vec)({_LEAST});",
+            *([f"vec at = (vec)((float)({first}));"] if p.indices else []),
+            loop,
+            f"const vec c = {pixel};",
+        ]
         if p.indices:
             body.append(f"at = c > m ? (vec)((float)(h * {wide} + w)) : at;")
-        body += ["m = c > m ? c : m; }", f"*(__global vecu*)(y + {at}) = m;"]
+        body += [f"{_LARGER} }}", f"*(__global vecu*)(y + {at}) = m;"]
         if p.indices:
             body.append(f"*(__global vecu*)(indices + {at}) = at;")
     else:
@@ -111,7 +117,7 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
             f"vec m = (vec)({_LEAST});",
             loop,
             f"const vec c = *(__global const vecu*)(xp + {place});",
-            "m = c > m ? c : m; }",
+            f"{_LARGER} }}",
         ]
         body += ["ivec left = (ivec)(-1);" if v > 1 else "int left = 1;", loop]
         body.append(f"const vec c = *(__global const vecu*)(xp + {place});")

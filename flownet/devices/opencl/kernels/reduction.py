@@ -19,12 +19,15 @@ from flownet.expression import Expression, Name
 
 __all__ = ["reduction"]
 
-_START = {"sum": "0.0f", "max": "-3.402823466e38f", "min": "3.402823466e38f"}
+_START = {"sum": "0.0f", "max": "-INFINITY", "min": "INFINITY"}
 _LARGE = 1 << 15  # operations from which on more than one core is worth it
 
 
 def _fold(kind: str, a: str, b: str) -> str:
-    return {"sum": f"{a} + {b}", "max": f"({a} > {b} ? {a} : {b})", "min": f"({a} < {b} ? {a} : {b})"}[kind]
+    if kind == "sum":
+        return f"{a} + {b}"
+    order = ">" if kind == "max" else "<"
+    return f"(({a} {order} {b}) | ({a} != {a}) ? {a} : {b})"  # NaN where one is
 
 
 def reduction(
