@@ -11,7 +11,7 @@ from flownet.devices.choose import choose_device
 from flownet.executor import Session
 from flownet.graph import Graph
 
-__all__ = ["RunOn", "run_in_session"]
+__all__ = ["RunOn", "device_of", "run_in_session"]
 
 RunOn = Callable[[Any, Graph, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 
@@ -20,5 +20,9 @@ def run_in_session(
     device: Any, graph: Graph, inputs: Mapping[str, np.ndarray], registry: Any = None
 ) -> Mapping[str, np.ndarray]:
     """The outputs of the graph, run once on a device (a name or a `Device`) in a session of its own."""
-    chosen = choose_device(device, registry) if isinstance(device, str) else device
-    return Session(chosen, check=True).run(graph, inputs)
+    return Session(device_of(device, registry), check=True).run(graph, inputs)
+
+
+def device_of(device: Any, registry: Any = None) -> Any:
+    """The `Device` that a name means; a `Device` itself."""
+    return choose_device(device, registry) if isinstance(device, str) else device
