@@ -44,10 +44,12 @@ def meet(tree: Tree, folder: Path, registry: Registry, report: Report, confirm: 
             report.error("bad-form", f"`plugins` lists packages and Python files, got {written(item)}", item, help=help)
             continue
         needs.append(item.value)
+        before = len(report.errors)
         if item.value.endswith(".py") or item.value.startswith((".", "/", "~")):
             _load_file(item, folder, registry, report, confirm)
         else:
             _check_installed(item, registry, report)
+        report.lacks_plugin |= len(report.errors) > before
     return tuple(needs)
 
 
