@@ -6,6 +6,7 @@ its version, or to `sha256:…` for a single Python file, which has none.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from flownet.errors import Diagnostic, FlownetError
 from flownet.registry import BUILTIN, Plugin, Registry
 
-__all__ = ["check_record", "plugins_needed", "requirements"]
+__all__ = ["check_record", "local_from", "plugins_needed", "requirements"]
 
 
 _KINDS = ("op", "schedule", "dataset", "augmentation", "initialiser")
@@ -48,6 +49,14 @@ def requirements(registry: Registry, document: Any) -> tuple[tuple[str, ...], di
         elif plugin.version and plugin.name.lower().replace("_", "-") not in packages:
             entries.append(f"{plugin.name}>={plugin.version}")
     return tuple(dict.fromkeys(entries)), files
+
+
+def local_from(folder: Path, registry: Registry, document: Any) -> tuple[str, ...]:
+    """What the document says it needs, its single files named from another folder."""
+    said = ((entry, _local(entry, registry, document)) for entry in document.plugins)
+    return tuple(
+        entry if plugin is None else os.path.relpath(plugin.origin, folder.resolve()) for entry, plugin in said
+    )
 
 
 def _local(entry: str, registry: Registry, document: Any) -> Plugin | None:

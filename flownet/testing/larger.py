@@ -6,19 +6,30 @@ of samples, which are small so that people can work them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice, zip_longest
 
 import numpy as np
 
 from flownet.testing.example import Example
 
-__all__ = ["larger"]
+__all__ = ["larger", "larger_of_all"]
 
 _LONG = (1031, 263, 67)  # primes just above the sizes of blocks that people take: 1024, 256, 64
 _ODD = (37, 19, 11, 7)
 _MOST_ELEMENTS = 1 << 16
 
 Resize = Callable[[str, int, int], int]  # (input, axis, size) -> new size
+
+
+def larger_of_all(examples: Iterable[Example], most: int) -> list[Example]:
+    """At most `most` larger ones: the first of every example, then the second of every one, and so on.
+
+    Each is a program to compile on most devices; a pool of five samples has thirty.
+    """
+    rows = [list(larger(example)) for example in examples]
+    in_turn = (made for column in zip_longest(*rows) for made in column if made is not None)
+    return list(islice(in_turn, most))
 
 
 def larger(example: Example) -> Iterator[Example]:

@@ -10,7 +10,7 @@ from flownet.errors import FlownetError
 from flownet.op.contract import wanted
 from flownet.testing.comparison import array_difference, difference
 from flownet.testing.example import Example, type_of
-from flownet.testing.larger import larger
+from flownet.testing.larger import larger_of_all
 from flownet.testing.reference import as_graph, differentiated, forward
 from flownet.testing.subject import Failure, Skip, Subject, counted, problem_of
 from flownet.types import Symbolic, TensorType
@@ -197,5 +197,5 @@ def device(subject: Subject) -> str:
         return difference(again, once, relative=0, absolute=0, of=f"run twice on {subject.device}, ")
 
     subject.go_over(subject.examples()[:1], differs_again)
-    examples = [*subject.variants(), *(big for example in subject.examples() for big in larger(example))]
+    examples = [*subject.variants(), *larger_of_all(subject.examples(), 8)]
     return f"{subject.go_over(examples, examine, most_tries=60)} on {subject.device}, forward and backward"
