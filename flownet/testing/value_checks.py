@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from flownet.errors import FlownetError
 from flownet.op.contract import wanted
 from flownet.testing.comparison import array_difference, difference
-from flownet.testing.example import Example, type_of
+from flownet.testing.example import Example, type_of, without_optional
 from flownet.testing.larger import larger_of_all
 from flownet.testing.reference import as_graph, differentiated, forward
 from flownet.testing.subject import Failure, Skip, Subject, counted, problem_of
@@ -30,6 +30,7 @@ __all__ = [
 def inference(subject: Subject) -> str:
     """The inferred types are those of the real outputs, in float32 and float64."""
     examples = [*subject.variants(np.float32), *subject.variants(np.float64)]
+    examples += larger_of_all(subject.examples(), 8)
     return f"{subject.go_over(examples, wrong_types)}, float32 and float64"
 
 
@@ -196,6 +197,35 @@ def device(subject: Subject) -> str:
         again = subject.run_on(subject.device, graph, feeds)
         return difference(again, once, relative=0, absolute=0, of=f"run twice on {subject.device}, ")
 
-    subject.go_over(subject.examples()[:1], differs_again)
-    examples = [*subject.variants(), *larger_of_all(subject.examples(), 8)]
+    def overflows(example: Example) -> str | None:
+        graph, feeds, expected = as_graph(example)
+        got = subject.run_on(subject.device, graph, feeds)
+        for name, wanted_ in expected.items():
+            lost = np.isfinite(wanted_) & ~np.isfinite(np.asarray(got[name]))
+            if lost.any():
+                place = np.unravel_index(int(np.argmax(lost)), lost.shape)
+                return f"on {subject.device} {name} is {got[name][place]}{_at(place)}, not {wanted_[place]:.6g}"
+        return None
+
+    given = subject.examples()
+    subject.go_over(given[:1], differs_again)
+    # values in the hundreds are compared for being finite alone: built-in functions are inexact there, each in its way
+    subject.go_over((large for example in given for large in _hundredfold(example)), overflows, most_tries=60)
+    optional = [found for example in given for found in without_optional(example)]
+    examples = [*subject.variants(), *optional, *larger_of_all(given, 8)]
     return f"{subject.go_over(examples, examine, most_tries=60)} on {subject.device}, forward and backward"
+
+
+def _hundredfold(example: Example) -> Iterator[Example]:
+    """All floating-point data a hundred times as large, where that is not refused."""
+    data = {n: a * a.dtype.type(100) if a.dtype.kind == "f" else a for n, a in example.data.items()}
+    large = example.with_inputs({**example.inputs, **data})
+    try:
+        forward(large.op, large.inputs)
+    except FlownetError:
+        return
+    yield large
+
+
+def _at(place: tuple[np.intp, ...]) -> str:
+    return f" at [{', '.join(str(int(i)) for i in place)}]" if place else ""

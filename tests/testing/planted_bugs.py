@@ -256,6 +256,16 @@ class ShiftedTheWrongWay(Delay):
         return self.forward(dy)
 
 
+@planted("gradient")
+class RightForShortRows(Affine):
+    """A block of 32 in backward: rows of the samples are shorter."""
+
+    def backward_x(self, scale, dy):
+        dx = super().backward_x(scale, dy).copy()
+        dx[..., 32:] = 0
+        return dx
+
+
 @planted("gradient types")
 class GradientInDoublePrecision(Affine):
     """A float64 number of NumPy's that turns a float32 gradient to float64."""

@@ -256,3 +256,46 @@ class ManyRows(Pairs):
     forward_c = (
         "const int row = (i / $d) & 255; const int k = row * $d + i % $d; out[i] = x[k] + (i % $d ? x[k - 1] : 0.0f);"
     )
+
+
+@planted("device", "output `y` is inf")
+class OverflowsOnTheDevice(Pairs):
+    """NumPy is right for all numbers, the kernel up to 80."""
+
+    forward_c = (
+        "out[i] = (x[i] + (i % $d ? x[i - 1] : 0.0f)) * (fabs(x[i]) > 80.0f ? exp(100.0f + x[i] * x[i]) : 1.0f);"
+    )
+
+
+@planted("device", "AttributeError")
+@dataclass(frozen=True)
+class NeedsTheOptionalOnTheDevice(Pairs):
+    """NumPy does without the optional input, the kernel does not."""
+
+    def infer(self, x, shift=None):
+        if shift is not None and shift != x:
+            raise FlownetError.of("shape-mismatch", f"`shift` is {x}, got {shift}")
+        return super().infer(x)
+
+    def forward(self, x, shift=None):
+        return super().forward(x if shift is None else x + shift)
+
+    def backward_x(self, dy):
+        return super().backward(dy)
+
+    def backward_shift(self, dy):
+        return super().backward(dy)
+
+    backward = None  # type: ignore[assignment]
+
+    def opencl(self, g, x, shift):
+        kernel = Template(
+            "pairs", ("x", "shift"), (("out", shift.type),),
+            "out[i] = x[i] + shift[i] + (i % $d ? x[i - 1] + shift[i - 1] : 0.0f);", x.type.size, (("d", x.type.shape[-1]),),
+            meaning=self.forward,
+        )  # fmt: skip
+        return g.add(kernel, x, shift)
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0]], "shift": [[1.0, 0.0]]}, {"y": [[2.0, 4.0]]})
