@@ -157,6 +157,7 @@ def load(
     weights: Mapping[str, Any] | Path | str | None = None,
     registry: Registry | None = None,
     data_root: Path | str | None = None,
+    trust_plugins: bool = False,
 ) -> Network:
     """The network that a graph file (YAML or JSON) or a dict describes, with its parameters started from `seed`.
 
@@ -164,11 +165,14 @@ def load(
     device:    `auto`, `cpu`, `opencl`, `opencl:0`, `opencl:nvidia`, or a plugin's
     dtype:     "float64" computes everything in double precision
     weights:   a safetensors file or a mapping to start from
+    trust_plugins: whether Python files that `plugins:` names may be run; they can do anything that you can
 
     Raises FlownetError with every mistake in the file.
     """
     registry = registry or default_registry()
-    document = load_document(source, overrides=overrides, registry=registry, data_root=data_root)
+    document = load_document(
+        source, overrides=overrides, registry=registry, data_root=data_root, trust_plugins=trust_plugins
+    )
     return compile(document, device=device, seed=seed, dtype=dtype, weights=weights, registry=registry)
 
 
@@ -230,12 +234,14 @@ def train(
     assert document.train is not None
     if epochs is not None:
         document = replace(document, train=replace(document.train, epochs=epochs))
+    plugins, files = requirements(network.registry, document)
     run = Run(
         document,
         network.session,
         splits,
         Path(folder) if folder is not None else new_folder(Path("runs"), document.graph.name),
-        text=expand(replace(document, plugins=requirements(network.registry, document))),
+        text=expand(replace(document, plugins=plugins)),
+        files=files,
         checkpoint_every=checkpoint_every,
         hooks=network.registry.hooks,
         callback=callback,

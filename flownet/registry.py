@@ -32,7 +32,7 @@ from flownet.errors import Diagnostic, FlownetError, near_names
 from flownet.initialisers import Initialiser
 from flownet.op import Op
 
-__all__ = ["BUILTIN", "KINDS", "Listeners", "Plugin", "Registry", "default_registry"]
+__all__ = ["BUILTIN", "KINDS", "Listeners", "Plugin", "Registry", "default_registry", "digest_of"]
 
 # kind -> the hook that brings things of that kind
 KINDS = {
@@ -65,6 +65,7 @@ class Plugin:
     version: of the package that it came in; empty for a single file
     origin:  the module or the file
     digest:  of a single file's text, in hexadecimal: its version, as it were
+    text:    of a single file, as it was loaded
     brings:  kind -> names
     listens: the hooks of training that it is told of
     problem: why it is not working
@@ -74,6 +75,7 @@ class Plugin:
     version: str = ""
     origin: str = ""
     digest: str = ""
+    text: bytes = field(default=b"", repr=False)
     brings: dict[str, list[str]] = field(default_factory=dict)
     listens: list[str] = field(default_factory=list)
     problem: Diagnostic | None = None
@@ -158,7 +160,8 @@ class Registry:
             twin = self.plugins[name]
             if digest and digest == twin.digest:
                 return twin
-            plugin.name = f"{name} ({plugin.origin})"  # two files of one name in different folders
+            # two files of one name in different folders; a record of it is read elsewhere, where no such folder is
+            plugin.name = f"{name} ({digest or plugin.origin})"
         self._check_api(module, plugin.name)
         _check_hooks(module, plugin.name)
         try:
@@ -204,9 +207,11 @@ class Registry:
     def load_file(self, path: Path | str) -> Plugin:
         """Take in one Python file as a plugin. This runs the file: callers ask the user first where that is due."""
         path = Path(path).resolve()
+        text = path.read_bytes()
         module = _module_from(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        return self.register(module, path.stem, origin=str(path), digest=digest)
+        plugin = self.register(module, path.stem, origin=str(path), digest=digest_of(text))
+        plugin.text = plugin.text or text
+        return plugin
 
     def _register_entry_point(self, point: importlib.metadata.EntryPoint) -> None:
         name = _distribution(point)
@@ -404,6 +409,11 @@ def _same_source(a: Any, b: Any) -> bool:
         return same and inspect.getsource(inspect.getmodule(a)) == inspect.getsource(inspect.getmodule(b))  # type: ignore[arg-type]
     except (TypeError, OSError, AttributeError):
         return False
+
+
+def digest_of(text: bytes) -> str:
+    """What a single file has instead of a version: 16 hexadecimal digits."""
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _module_from(path: Path) -> ModuleType:

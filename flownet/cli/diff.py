@@ -80,6 +80,7 @@ def command(
     from flownet.devices.choose import choose_device
     from flownet.inspect.compare import Side, compare, made_up_inputs
     from flownet.network import pipeline_of
+    from flownet.plugin_record import local_from
     from flownet.training.checkpoint import read_tensors
 
     document = state.load(graph)
@@ -89,6 +90,7 @@ def command(
         device = choose_device(name, state.registry)
         sides.append(Side(name, device, pipeline_of(device, state.registry), left_out))
     inputs = _arrays(inputs_file, document) if inputs_file else made_up_inputs(document.graph, batch, number, sizes)
+    path = Path(out) if out else Path(graph).with_suffix("").with_suffix(".smallest.yaml")
     found = compare(
         document,
         sides[0],
@@ -99,8 +101,9 @@ def command(
         backward=not forward_only,
         seed=number,
         registry=state.registry,
+        plugins=local_from(path.parent, state.registry, document),
     )
-    files = _write(found, graph, out) if found.first else None
+    files = _write(found, path) if found.first else None
     _tell(state, found, first, second, files, weights_file)
     return int(found.first is not None)
 
@@ -117,10 +120,9 @@ def _arrays(path: str, document: Document) -> dict[str, np.ndarray]:
     return {name: array.astype(types[name].dtype.numpy) if name in types else array for name, array in arrays.items()}
 
 
-def _write(found: Comparison, graph: str, out: str | None) -> tuple[Path, Path]:
+def _write(found: Comparison, path: Path) -> tuple[Path, Path]:
     from flownet.errors import MachineError
 
-    path = Path(out) if out else Path(graph).with_suffix("").with_suffix(".smallest.yaml")
     arrays = path.with_suffix(".npz")
     try:
         path.write_text(f"# {_headline(found)}\n{found.smallest}", encoding="utf-8")

@@ -127,6 +127,7 @@ def compare(
     seed: int = 0,
     registry: Registry | None = None,
     shrink: bool = True,
+    plugins: Sequence[str] | None = None,
 ) -> Comparison:
     """Run `document`'s graph, in its training form, on both devices and find the first value that differs.
 
@@ -134,21 +135,25 @@ def compare(
     backward: also compare the gradients of a weighted sum of the outputs, with random weights, with respect to all
               parameters and inputs
     shrink:   cut out the smallest graph that shows it
+    plugins:  what that file says it needs; what the document says unless given
     """
     weights = weights or {}
+    needs = document.plugins if plugins is None else tuple(plugins)
     found = _first_difference(document, a, b, inputs, weights, tolerance, backward, seed)
     if found.first is None or not shrink:
         return found
     for candidate, fed in _cut_out(document, found.first.node, a, inputs, weights, seed):
-        text = expand(candidate)
-        try:
-            again = load(text, registry=registry)
+        try:  # the plugins are here already, and local files are named from where the document lies
+            again = load(expand(replace(candidate, plugins=())), registry=registry)
             shown = _first_difference(again, a, b, fed, weights, tolerance, found.first.backward, seed)
         except FlownetError:  # a graph that was cut so is none: the next one is larger
             continue
         if shown.first is not None and shown.first.node == found.first.node:
-            return replace(found, smallest=text, inputs=fed, nodes=len(again.nodes))
-    return replace(found, smallest=expand(replace(document, train=None)), inputs=inputs, nodes=len(document.nodes))
+            return replace(
+                found, smallest=expand(replace(candidate, plugins=needs)), inputs=fed, nodes=len(again.nodes)
+            )
+    whole = replace(document, train=None, plugins=needs)
+    return replace(found, smallest=expand(whole), inputs=inputs, nodes=len(document.nodes))
 
 
 def made_up_inputs(

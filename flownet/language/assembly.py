@@ -299,14 +299,10 @@ class Assembly:
         ):
             ((key, _),) = tree.pairs.values()
             known = [*parameters, *self.components.registry.names("initialiser")]
-            help = near_names(key.text, known) or f"name a parameter ({', '.join(parameters)}) or an initialiser"
-            self.report.error(
-                "unknown-initialiser",
-                f"there is no initialiser or parameter `{key.text}`",
-                key,
-                help=help,
-                stack=node.stack,
-            )
+            self.report.unknown(
+                "unknown-initialiser", f"there is no initialiser or parameter `{key.text}`", key.text, known, key,
+                help=f"name a parameter ({', '.join(parameters)}) or an initialiser", stack=node.stack,
+            )  # fmt: skip
             return None
         else:
             pairs = [(parameters[0], tree)]

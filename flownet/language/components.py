@@ -113,9 +113,9 @@ class Components:
         for plugin in self.registry.plugins.values():
             if plugin.problem:
                 notes.append(f"the plugin `{plugin.name}` could not be loaded: see `flownet plugins`")
-        self.report.error(
-            f"unknown-{what}", f"there is no {what} `{name.value}`", name, *notes,
-            help=near_names(str(name.value), known) or _listing(f"the {what}s are", known), stack=stack,
+        self.report.unknown(
+            f"unknown-{what}", f"there is no {what} `{name.value}`", str(name.value), known, name, *notes,
+            help=_listing(f"the {what}s are", known), stack=stack,
         )  # fmt: skip
         return None
 

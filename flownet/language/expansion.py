@@ -301,14 +301,10 @@ class Expansion:
                 stack=stack,
             )
             return None
-        self.report.error(
-            "unknown-op",
-            f"there is no op or block `{op.value}`",
-            op,
-            *notes,
-            help=near_names(op.value, known) or "`flownet op list` lists the ops; blocks stand in `blocks:`",
-            stack=stack,
-        )
+        self.report.unknown(
+            "unknown-op", f"there is no op or block `{op.value}`", op.value, known, op, *notes,
+            help="`flownet op list` lists the ops; blocks stand in `blocks:`", stack=stack,
+        )  # fmt: skip
         return None
 
     def _settings(self, node: FlatNode, options: TreeMapping | None, scope: Scope, stack: tuple[str, ...]) -> None:

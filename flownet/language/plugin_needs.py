@@ -11,7 +11,7 @@ from pathlib import Path
 from flownet.errors import FlownetError, near_names
 from flownet.language.report import Report
 from flownet.language.tree import Scalar, Sequence, Tree, written
-from flownet.registry import Registry
+from flownet.registry import Registry, digest_of
 
 __all__ = ["Confirm", "meet"]
 
@@ -44,10 +44,12 @@ def meet(tree: Tree, folder: Path, registry: Registry, report: Report, confirm: 
             report.error("bad-form", f"`plugins` lists packages and Python files, got {written(item)}", item, help=help)
             continue
         needs.append(item.value)
+        before = len(report.errors)
         if item.value.endswith(".py") or item.value.startswith((".", "/", "~")):
             _load_file(item, folder, registry, report, confirm)
         else:
             _check_installed(item, registry, report)
+        report.lacks_plugin |= len(report.errors) > before
     return tuple(needs)
 
 
@@ -58,8 +60,9 @@ def _load_file(item: Scalar, folder: Path, registry: Registry, report: Report, c
             "missing-plugin", f"there is no file `{item.value}` beside the graph file", item, f"sought at {path}"
         )
         return
-    if any(plugin.origin == str(path) for plugin in registry.plugins.values()):
-        return
+    digest = digest_of(path.read_bytes())
+    if any(digest == p.digest or p.origin == str(path) for p in registry.plugins.values() if p.problem is None):
+        return  # this text was run already, by leave: a copy of it (in a run's folder) is not run again
     if not confirm(path):
         report.error(
             "untrusted-plugin", f"the file wants to run `{item.value}`, and nobody has allowed that", item,

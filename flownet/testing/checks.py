@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flownet.testing import attribute_checks, gradient_checks, input_checks, value_checks
+from flownet.testing import attribute_checks, gradient_checks, input_checks, kernel_checks, range_checks, value_checks
 from flownet.testing.subject import Subject
 
 __all__ = ["CHECKS"]
@@ -19,6 +19,7 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "oracle": value_checks.oracle,
     "output array": value_checks.output_array,
     "gradient": gradient_checks.gradient,
+    "gradient range": range_checks.gradient_range,
     "gradient types": gradient_checks.gradient_types,
     "large values": value_checks.large_values,
     "determinism": input_checks.determinism,
@@ -32,5 +33,6 @@ CHECKS: dict[str, Callable[[Subject], str]] = {
     "attributes": attribute_checks.bad_values,
     "serialisation": attribute_checks.serialisation,
     "cost": attribute_checks.cost,
+    "kernel memory": kernel_checks.kernel_memory,  # before `device`: what writes out of bounds is not run unguarded
     "device": value_checks.device,
 }

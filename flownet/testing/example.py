@@ -11,7 +11,7 @@ from flownet.errors import FlownetError
 from flownet.op import Op, Sample
 from flownet.types import DType, TensorType
 
-__all__ = ["Example", "Rejected", "example_of", "resized", "type_of"]
+__all__ = ["Example", "Rejected", "example_of", "resized", "type_of", "without_optional"]
 
 
 class Rejected(Exception):
@@ -137,6 +137,17 @@ def resized(example: Example, rows: int, generator: np.random.Generator) -> Iter
             continue
         yield found
         return
+
+
+def without_optional(example: Example) -> Iterator[Example]:
+    """The example without each of its optional inputs, where the op does without."""
+    for name in sorted(example.op.optional_inputs & set(example.inputs) - example.states):
+        found = example.with_inputs({n: array for n, array in example.inputs.items() if n != name})
+        try:
+            found.infer()
+        except Rejected:
+            continue
+        yield found
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from flownet.testing.differences import central_differences
 from flownet.testing.example import Example, type_of
+from flownet.testing.larger import larger_of_all
 from flownet.testing.reference import differentiated, forward, wants_gradient
 from flownet.testing.subject import Failure, Skip, Subject
 
@@ -22,6 +23,7 @@ def gradient(subject: Subject) -> str:
     examples = subject.variants(np.float64)
     if not any(wants_gradient(example) for example in examples):
         raise Skip("the op has no gradient")
+    examples += larger_of_all(subject.examples(np.float64), 4)
     smooth = [example for example in examples if example.smooth]
     if not smooth:
         raise Failure("all samples say `grad=False`: give one where the derivative exists")

@@ -14,7 +14,7 @@ from flownet.passes.expand_composites import expand_composites
 from flownet.testing.example import Example, type_of
 from flownet.types import TensorType
 
-__all__ = ["DifferentiatedOp", "apply", "differentiated", "evaluate", "forward", "run_op", "wants_gradient"]
+__all__ = ["DifferentiatedOp", "apply", "as_graph", "differentiated", "evaluate", "forward", "run_op", "wants_gradient"]
 
 
 def forward(op: Op, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -162,7 +162,21 @@ def apply(g: Builder, op: Op, inputs: Mapping[str, Value]) -> tuple[Value, ...]:
     return made if isinstance(made, tuple) else (made,)
 
 
-def _type(array: np.ndarray) -> TensorType:
-    from flownet.testing.example import type_of
-
-    return type_of(array)
+def as_graph(example: Example) -> tuple[Graph, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The op and its gradients as a graph, what to feed, and what NumPy makes of it."""
+    outputs = forward(example.op, example.inputs)
+    expected = {f"output `{name}`": array for name, array in outputs.items()}
+    gradients = differentiated(example, parameters=True)
+    if gradients is None:
+        graph = Graph()
+        g = Builder(graph)
+        several = apply(g, example.op, {name: g.input(name, type_of(a)) for name, a in example.inputs.items()})
+        graph.outputs = {f"output `{o}`": v.name for o, v in zip(example.op.outputs, several, strict=True)}
+        return graph, dict(example.inputs), expected
+    graph = gradients.graph
+    graph.outputs = {f"output `{name}`": value for name, value in gradients.outputs.items()}
+    graph.outputs |= {f"gradient of `{name}`": value for name, value in gradients.gradients.items()}
+    arrays = gradients.run(example.inputs)
+    expected |= {f"gradient of `{name}`": arrays[name] for name in gradients.gradients}
+    feeds = {**example.inputs, **gradients.seeds}
+    return graph, {value.name: feeds[value.name] for value in graph.inputs}, expected

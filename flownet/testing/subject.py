@@ -74,13 +74,16 @@ class Subject:
                     found += resized(example, rows, generator)
         return found
 
-    def go_over(self, examples: Iterable[Example], examine: Examine) -> str:
-        """Examine each; how many they were, in words. Raises Failure with the smallest example that shows a problem."""
+    def go_over(self, examples: Iterable[Example], examine: Examine, most_tries: int = 150) -> str:
+        """Examine each; how many they were, in words. Raises Failure with the smallest example that shows a problem.
+
+        most_tries: how many smaller ones are examined; fewer where each has kernels to compile
+        """
         count = 0
         for example in examples:
             problem = problem_of(examine, example)
             if problem is not None:
-                shown = smallest(example, lambda candidate: _still_fails(examine, candidate))
+                shown = smallest(example, lambda candidate: _still_fails(examine, candidate), most_tries)
                 raise Failure(problem_of(examine, shown) or problem, shown)
             count += 1
         return counted(count, "input")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from flownet.errors import FlownetError
-from flownet.graph import Builder, Graph
 from flownet.op.contract import wanted
 from flownet.testing.comparison import array_difference, difference
-from flownet.testing.example import Example, type_of
-from flownet.testing.reference import apply, differentiated, forward
+from flownet.testing.example import Example, type_of, without_optional
+from flownet.testing.larger import larger_of_all
+from flownet.testing.reference import as_graph, differentiated, forward
 from flownet.testing.subject import Failure, Skip, Subject, counted, problem_of
 from flownet.types import Symbolic, TensorType
 
@@ -30,6 +30,7 @@ __all__ = [
 def inference(subject: Subject) -> str:
     """The inferred types are those of the real outputs, in float32 and float64."""
     examples = [*subject.variants(np.float32), *subject.variants(np.float64)]
+    examples += larger_of_all(subject.examples(), 8)
     return f"{subject.go_over(examples, wrong_types)}, float32 and float64"
 
 
@@ -177,7 +178,7 @@ def device(subject: Subject) -> str:
     """The device's outputs and gradients against those of NumPy alone, in float32."""
 
     def examine(example: Example) -> str | None:
-        graph, feeds, expected = _graph(example)
+        graph, feeds, expected = as_graph(example)
         got = subject.run_on(subject.device, graph, feeds)
         for name, wanted_ in expected.items():
             # float32 sums in another order: relative to the largest element, 1e-5 and some for the length of the sums.
@@ -191,30 +192,40 @@ def device(subject: Subject) -> str:
         return None
 
     def differs_again(example: Example) -> str | None:
-        graph, feeds, _ = _graph(example)
+        graph, feeds, _ = as_graph(example)
         once = {name: np.array(array) for name, array in subject.run_on(subject.device, graph, feeds).items()}
         again = subject.run_on(subject.device, graph, feeds)
         return difference(again, once, relative=0, absolute=0, of=f"run twice on {subject.device}, ")
 
-    subject.go_over(subject.examples()[:1], differs_again)
-    return f"{subject.go_over(subject.variants(), examine)} on {subject.device}, forward and backward"
+    def overflows(example: Example) -> str | None:
+        graph, feeds, expected = as_graph(example)
+        got = subject.run_on(subject.device, graph, feeds)
+        for name, wanted_ in expected.items():
+            lost = np.isfinite(wanted_) & ~np.isfinite(np.asarray(got[name]))
+            if lost.any():
+                place = np.unravel_index(int(np.argmax(lost)), lost.shape)
+                return f"on {subject.device} {name} is {got[name][place]}{_at(place)}, not {wanted_[place]:.6g}"
+        return None
+
+    given = subject.examples()
+    subject.go_over(given[:1], differs_again)
+    # values in the hundreds are compared for being finite alone: built-in functions are inexact there, each in its way
+    subject.go_over((large for example in given for large in _hundredfold(example)), overflows, most_tries=60)
+    optional = [found for example in given for found in without_optional(example)]
+    examples = [*subject.variants(), *optional, *larger_of_all(given, 8)]
+    return f"{subject.go_over(examples, examine, most_tries=60)} on {subject.device}, forward and backward"
 
 
-def _graph(example: Example) -> tuple[Graph, dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The op and its gradients as a graph, what to feed, and what NumPy makes of it."""
-    outputs = forward(example.op, example.inputs)
-    expected = {f"output `{name}`": array for name, array in outputs.items()}
-    gradients = differentiated(example, parameters=True)
-    if gradients is None:
-        graph = Graph()
-        g = Builder(graph)
-        several = apply(g, example.op, {name: g.input(name, type_of(a)) for name, a in example.inputs.items()})
-        graph.outputs = {f"output `{o}`": v.name for o, v in zip(example.op.outputs, several, strict=True)}
-        return graph, dict(example.inputs), expected
-    graph = gradients.graph
-    graph.outputs = {f"output `{name}`": value for name, value in gradients.outputs.items()}
-    graph.outputs |= {f"gradient of `{name}`": value for name, value in gradients.gradients.items()}
-    arrays = gradients.run(example.inputs)
-    expected |= {f"gradient of `{name}`": arrays[name] for name in gradients.gradients}
-    feeds = {**example.inputs, **gradients.seeds}
-    return graph, {value.name: feeds[value.name] for value in graph.inputs}, expected
+def _hundredfold(example: Example) -> Iterator[Example]:
+    """All floating-point data a hundred times as large, where that is not refused."""
+    data = {n: a * a.dtype.type(100) if a.dtype.kind == "f" else a for n, a in example.data.items()}
+    large = example.with_inputs({**example.inputs, **data})
+    try:
+        forward(large.op, large.inputs)
+    except FlownetError:
+        return
+    yield large
+
+
+def _at(place: tuple[np.intp, ...]) -> str:
+    return f" at [{', '.join(str(int(i)) for i in place)}]" if place else ""

@@ -1,7 +1,8 @@
 """A run: its folder, its log, its checkpoints, and who is told what happens.
 
-A run's folder holds `graph.yaml` (the graph file in full form), `log.jsonl`, `checkpoint.safetensors` (all that is needed
-to go on), and at the end `weights.safetensors` and `learning_curve.png`.
+A run's folder holds `graph.yaml` (the graph file in full form), `plugins/` (the single Python files that it needs), `log.jsonl`,
+`checkpoint.safetensors` (all that is needed to go on), and at the end `weights.safetensors` and `learning_curve.png`. Nothing in
+it names a place outside of it: it may be moved.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Run:
     splits:           the dataset's splits
     folder:           where the files go; it is made
     text:             the graph file in full form, kept beside the weights
+    files:            what else lies there, by its path from the folder
     checkpoint_every: steps between checkpoints, besides the one at the end of every epoch; 0 for none; None for one
                       whenever half a minute has passed, and at the ends of epochs that took a second or more
     hooks:            `registry.hooks`, whose `flownet_train_…` are told what happens; None tells nobody
@@ -63,6 +65,7 @@ class Run:
     splits: Mapping[str, Any]
     folder: Path
     text: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
     checkpoint_every: int | None = None
     hooks: Any = None
     callback: Callable[[Progress], Any] | None = None
@@ -152,7 +155,8 @@ class Run:
 
     def _make_folder(self) -> None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            for folder in (self.folder, *(self.folder / Path(name).parent for name in self.files)):
+                folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MachineError.of(
                 "cannot-write",
@@ -161,6 +165,8 @@ class Run:
             ) from None
         if self.text:
             write_atomically(self.folder / GRAPH, self.text.encode())
+        for name, text in self.files.items():
+            write_atomically(self.folder / name, text)
 
     @property
     def _hash(self) -> str:

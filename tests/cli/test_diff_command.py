@@ -114,6 +114,23 @@ def test_a_planted_kernel_bug_is_found_and_cut_out(
 
 
 @pytest.mark.opencl
+def test_a_plugin_beside_the_graph(capsys, folder: Path) -> None:
+    """`plugins:` names it by a path: the smallest file, which lies elsewhere, names it from there."""
+    plant(folder, WRONG_FORWARD)
+    (folder / "plugins" / "doubled.py").rename(folder / "doubled_beside.py")
+    (folder / "net.yaml").write_text(GRAPH.replace("inputs:", "plugins: [./doubled_beside.py]\ninputs:"))
+    (folder / "out").mkdir()
+    status, found = diff(capsys, folder, folder / "net.yaml", "--trust-plugins", "--out", folder / "out" / "small.yaml")
+    assert status == 1
+    assert found["first"]["smallest_nodes"] == 1
+    assert "plugins: [../doubled_beside.py]" in (folder / "out" / "small.yaml").read_text()
+    again, shown = diff(
+        capsys, folder, folder / "out" / "small.yaml", "--inputs", found["first"]["inputs"], "--trust-plugins"
+    )
+    assert (again, shown["first"]["node"]) == (1, "doubled_1")
+
+
+@pytest.mark.opencl
 def test_what_people_read(capsys, folder: Path) -> None:
     plant(folder, WRONG_FORWARD)
     status = program.main(

@@ -256,12 +256,91 @@ class ShiftedTheWrongWay(Delay):
         return self.forward(dy)
 
 
+@planted("gradient")
+class RightForShortRows(Affine):
+    """A block of 32 in backward: rows of the samples are shorter."""
+
+    def backward_x(self, scale, dy):
+        dx = super().backward_x(scale, dy).copy()
+        dx[..., 32:] = 0
+        return dx
+
+
 @planted("gradient types")
 class GradientInDoublePrecision(Affine):
     """A float64 number of NumPy's that turns a float32 gradient to float64."""
 
     def backward_x(self, scale, dy):
         return dy * scale * np.float64(self.factor)
+
+
+# -- gradients that are right near the samples alone -------------------------------------------------------------------
+
+
+@planted("gradient range")
+class WrongBelowMinusTwenty(Cube):
+    """Gives up far on the left."""
+
+    derivative = {"x": "where(x < -20, 0, 3 * x * x * dy)"}
+
+
+@planted("gradient range")
+class WrongAboveAThousand(Cube):
+    """Clips what it squares."""
+
+    derivative = {"x": "3 * minimum(abs(x), 1000) * abs(x) * dy"}
+
+
+@planted("gradient range")
+class WrongNearZero(Cube):
+    """Keeps away from zero, where nobody asked for it."""
+
+    derivative = {"x": "3 * maximum(abs(x), 0.01) * abs(x) * dy"}
+
+
+@planted("gradient range")
+@dataclass(frozen=True)
+class WrongInItsDomain(Cube):
+    """A logarithm, defined above 0 alone, whose slope stops falling at 50."""
+
+    name = "logarithm"
+    expression = "log(x)"
+    derivative = {"x": "dy / minimum(x, 50)"}
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [1.0, 2.718281828]}, {"y": [0.0, 1.0]})
+
+
+@planted("gradient range")
+@dataclass(frozen=True)
+class WrongForSomePairs(Cube):
+    """Of two operands, wrong for the second where the first is large."""
+
+    name = "product"
+    operands = ("a", "b")
+    expression = "a * b"
+    derivative = {"a": "b * dy", "b": "where(a > 300, 300, a) * dy"}
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"a": [1.0, -2.0], "b": [3.0, 5.0]}, {"y": [3.0, -10.0]})
+
+
+@planted("gradient range")
+@dataclass(frozen=True)
+class WrongForLargeSums(Total):
+    """A full op: the square of a sum, whose gradient is clipped at 100."""
+
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+    def backward(self, x, dy):
+        return super().backward(x, dy * np.clip(2 * super().forward(x), -100, 100))
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0], [3.0, 4.0]]}, {"y": [9.0, 49.0]})
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ __all__ = ["SeparateLaunches"]
 
 
 class SeparateLaunches:
-    """The built kernels of a program's launches."""
+    """The built kernels of a program's launches; `options` for the compiler, those of the device unless given."""
 
-    def __init__(self, runtime: Any, launches: Sequence[Launch], what: str) -> None:
+    def __init__(self, runtime: Any, launches: Sequence[Launch], what: str, options: str | None = None) -> None:
         self.runtime = runtime
         self.names: dict[tuple, str] = {}
         preambles: dict[str, None] = {}
@@ -35,7 +35,7 @@ class SeparateLaunches:
             preambles.update(dict.fromkeys(kernel.preamble))
             texts.append(_entry(kernel, self.names[key]))
         self.source = "\n".join([*preambles, *texts]) + "\n"
-        self.program = runtime.build(self.source, what) if texts else None
+        self.program = runtime.build(self.source, what, options) if texts else None
 
     def launcher(
         self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]

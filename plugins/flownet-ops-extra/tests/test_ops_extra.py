@@ -10,24 +10,15 @@ import numpy as np
 import pytest
 
 import flownet
-from flownet.devices.choose import choose_device
-from flownet.testing import assert_op
+from flownet.testing import assert_op, devices_here
 
 OPS = {op.name: op for op in extra.flownet_ops()}
 
 
+@pytest.mark.parametrize("device", devices_here())
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-def test_contract(op: type) -> None:
-    assert_op(op)
-
-
-@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
-def test_contract_on_opencl(op: type) -> None:
-    try:
-        choose_device("opencl")
-    except flownet.FlownetError as error:
-        pytest.skip(str(error))
-    assert_op(op, "opencl")
+def test_contract(op: type, device: str) -> None:
+    assert_op(op, device)
 
 
 @pytest.fixture
