@@ -149,7 +149,10 @@ def coordinates(count):
         "image": Field(DType.float32, (2, 20, 30), "image"),
         "mask": Field(DType.int32, (20, 30), "mask", tuple("abc"), ignore=-1),
     }
-    return {"image": np.stack([image] * count), "mask": np.stack([rows * 30 + columns] * count).astype(np.int32)}, fields
+    return {
+        "image": np.stack([image] * count),
+        "mask": np.stack([rows * 30 + columns] * count).astype(np.int32),
+    }, fields
 
 
 @pytest.mark.parametrize("factor", [1.25, 2.0, 3.5])
@@ -238,7 +241,14 @@ def test_values_out_of_range(refused, wrong):
 
 
 def test_the_three_ways_to_write_one():
-    declared = ["flip", {"shift": 2}, {"crop": {"size": 32, "padding": 4}}, {"crop": {"size": [3, 4]}}, {"flip": None}, {"zoom": [0.5, 2]}]
+    declared = [
+        "flip",
+        {"shift": 2},
+        {"crop": {"size": 32, "padding": 4}},
+        {"crop": {"size": [3, 4]}},
+        {"flip": None},
+        {"zoom": [0.5, 2]},
+    ]
     assert read_augmentations(declared, builtin_augmentations()) == (
         Flip(),
         Shift(pixels=2),
