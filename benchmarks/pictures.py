@@ -36,9 +36,9 @@ def unstandardised(images: np.ndarray) -> np.ndarray:
 def losses(path: Path, curves: dict[str, list[float]], title: str, mean_of: int = 20) -> None:
     figure, axes = plt.subplots(figsize=(6, 3.5))
     for name, curve in curves.items():
-        axes.plot(
-            np.arange(len(curve))[mean_of - 1 :], np.convolve(curve, np.ones(mean_of) / mean_of, "valid"), label=name
-        )
+        width = min(mean_of, len(curve))
+        mean = np.convolve(curve, np.ones(width) / width, "valid")
+        axes.plot(np.arange(width, len(curve) + 1), mean, label=name)
     axes.axhline(np.log(10), color="grey", linewidth=0.8, linestyle=":", label="guessing: ln 10")
     axes.set(xlabel="step", ylabel="loss", title=title)
     axes.title.set_size(9)

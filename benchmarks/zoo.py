@@ -3,12 +3,15 @@
     python benchmarks/zoo.py fashion          cnn_small on Fashion-MNIST
     python benchmarks/zoo.py faces            autoencoder_faces on the ORL faces, with its reconstructions and its filters
     python benchmarks/zoo.py camvid           deconvnet_camvid on CamVid, with predictions
+    python benchmarks/zoo.py cifar            resnet20 on CIFAR-10, one cycle of 14 epochs
+    python benchmarks/zoo.py cifar_paper      resnet20 on CIFAR-10 as the paper trains it
     python benchmarks/zoo.py depth            resnet110 beside plain110: both losses in one plot
-    python benchmarks/zoo.py cifar            resnet20 on CIFAR-10, one cycle
+    python benchmarks/zoo.py plan             the training steps of resnet110 and resnet1202 planned: time, and memory over its bound
     python benchmarks/zoo.py resnet1202       one training step of 1202 layers: memory and time
 
 Data are sought where FLOWNET_DATA says, else in ../shared/data. `--set` changes the graph as it does for `flownet train`;
-`--weights FILE` draws the pictures of a training that is done. The last line printed is the result as JSON.
+`--weights FILE` draws the pictures of a training that is done; `--resume` goes on with one that was interrupted. depth keeps its
+losses in losses.json below `--out`, and `--losses FILE` draws them again. The last line printed is the result as JSON.
 """
 
 from __future__ import annotations
@@ -24,9 +27,9 @@ import numpy as np
 import pictures
 
 import flownet
+import flownet.language
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ROOT / "docs" / "images"
 
 
 def load(name, args, *overrides):
@@ -43,8 +46,8 @@ def trained(name, args, *overrides):
         metrics = {split: {"loss": e.loss, **e.metrics} for split, e in flownet.evaluate(net).items()}
         return net, {"metrics": metrics}
     started = time.perf_counter()
-    result = flownet.train(net, folder=args.out or f"runs/zoo-{name}")
-    pictures.copy(result.folder / "learning_curve.png", IMAGES / f"{name}_curve.png")
+    result = flownet.train(net, folder=args.out or f"runs/zoo-{name}", resume=args.resume)
+    pictures.copy(result.folder / "learning_curve.png", args.images / f"{name}_curve.png")
     return net, {"metrics": result.metrics, "epochs": result.epochs, "seconds": round(time.perf_counter() - started)}
 
 
@@ -60,7 +63,7 @@ def faces(args):
     net, figures = trained("autoencoder_faces", args)
     images = test_split(net).take(np.arange(40))["image"]  # a face of each person that training has not seen
     found = net.run(image=images)["reconstruction"]
-    pictures.faces(IMAGES / "autoencoder_faces.png", images[::5], found[::5], net.weights["features.weight"])
+    pictures.faces(args.images / "autoencoder_faces.png", images[::5], found[::5], net.weights["features.weight"])
     mean = images.mean(0)  # the mean face, the best guess without a code
     error = lambda guess: round(float(np.sqrt(np.mean((guess - images) ** 2))), 4)  # noqa: E731
     return {**figures, "rms_error": error(found), "rms_error_of_the_mean_face": error(mean)}
@@ -81,14 +84,27 @@ def camvid(args):
     batch = split.take(shown)
     raw = pictures.unstandardised(batch["image"])
     predicted = net.run(image=batch["image"])["probabilities"].argmax(1)
-    pictures.camvid(IMAGES / "camvid_predictions.png", raw, batch["mask"], predicted)
+    pictures.camvid(args.images / "camvid_predictions.png", raw, batch["mask"], predicted)
     classes = dict(zip(pictures.CAMVID, iou.round(3).tolist(), strict=True))
     return {**figures, "pixel_accuracy": right.sum() / seen.sum(), "mean_iou": iou.mean(), "iou": classes}
 
 
 def depth(args):
     """Both nets from the same seed, on the same batches, at the same rates."""
-    losses = {}
+    losses = json.loads(Path(args.losses).read_text()) if args.losses else depth_losses(args)
+    pictures.losses(
+        args.images / "depth_110.png",
+        losses,
+        "training loss on CIFAR-10 from the He initialisation (running mean of 20 steps)",
+    )
+    return {
+        name: {"steps": len(curve), "first": curve[0], "last_20": float(np.mean(curve[-20:]))}
+        for name, curve in losses.items()
+    }
+
+
+def depth_losses(args):
+    folder, losses = Path(args.out or "runs/zoo-depth"), {}
     for name in ("resnet110", "plain110"):
         net, curve = load(name, args, f"train.batch={args.batch}"), []
 
@@ -97,19 +113,53 @@ def depth(args):
                 curve.append(progress.loss)
             return len(curve) < args.steps
 
-        flownet.train(net, folder=f"{args.out or 'runs/zoo-depth'}/{name}", callback=step)
+        flownet.train(net, folder=folder / name, callback=step)
         losses[name] = curve
         print(name, len(curve), "steps, mean loss of the last 20:", round(float(np.mean(curve[-20:])), 4), flush=True)
-    pictures.losses(
-        IMAGES / "depth_110.png", losses, f"training loss, batch {args.batch} of CIFAR-10 (running mean of 20 steps)"
-    )
-    return {name: {"first": curve[0], "last_20": float(np.mean(curve[-20:]))} for name, curve in losses.items()}
+        (folder / "losses.json").write_text(json.dumps(losses))
+    return losses
+
+
+ONE_CYCLE = {
+    "train.schedule": "{one_cycle: {peak: 0.25}}",
+    "train.epochs": 14,
+    "train.optimizer.sgd.learning_rate": 0.2,
+    "train.optimizer.sgd.nesterov": "true",
+    "train.optimizer.sgd.weight_decay": 5e-4,
+}
 
 
 def cifar(args):
-    return trained(
-        "resnet20", args, "train.schedule=one_cycle", "train.epochs=30", "train.optimizer.sgd.nesterov=true"
-    )[1]
+    return trained("resnet20", args, *(f"{path}={value}" for path, value in ONE_CYCLE.items()))[1]
+
+
+def cifar_paper(args):
+    return trained("resnet20", args)[1]
+
+
+def plan(args):
+    """Seconds of the processor for the gradient, the passes, the order and the memory plan, without building kernels."""
+    from flownet.passes.order_nodes import order_nodes
+    from flownet.passes.pipeline import PIPELINE, run_passes
+    from flownet.passes.plan_memory import plan_memory
+    from flownet.training.training_graph import training_graph
+
+    figures = {}
+    for name in ("resnet110", "resnet1202"):
+        started = time.process_time()
+        document = flownet.language.load(ROOT / "graphs" / f"{name}.yaml", overrides=args.set)
+        loaded = time.process_time()
+        graph = run_passes(training_graph(document.train).bind({"N": args.batch}), None, PIPELINE)
+        order = order_nodes(graph)
+        memory = plan_memory(graph, order)
+        figures[name] = {
+            "nodes": len(order),
+            "load_s": round(loaded - started, 2),
+            "plan_s": round(time.process_time() - loaded, 2),
+            "mib": round(memory.arena_bytes / 2**20, 1),
+            "of_lower_bound": memory.arena_bytes / memory.lower_bound,
+        }
+    return {"batch": args.batch, **figures}
 
 
 def resnet1202(args):
@@ -136,20 +186,21 @@ def resnet1202(args):
 
 
 if __name__ == "__main__":
+    commands = (fashion, faces, camvid, cifar, cifar_paper, depth, plan, resnet1202)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", choices=["fashion", "faces", "camvid", "depth", "cifar", "resnet1202"])
+    parser.add_argument("which", choices=[command.__name__ for command in commands])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE")
     parser.add_argument("--weights")
-    parser.add_argument("--out")
-    parser.add_argument("--batch", type=int, default=32, help="of depth and resnet1202")
+    parser.add_argument("--out", help="the run's folder")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--images", type=Path, default=ROOT / "docs" / "images", help="where pictures go")
+    parser.add_argument("--batch", type=int, default=128, help="of depth, plan and resnet1202")
     parser.add_argument("--steps", type=int, default=300, help="of depth")
+    parser.add_argument("--losses", help="the losses.json of depth to draw again")
     arguments = parser.parse_args()
     os.environ.setdefault("FLOWNET_DATA", str(ROOT.parent / "shared" / "data"))
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    print(
-        json.dumps(
-            {"result": arguments.which, "seed": arguments.seed, **globals()[arguments.which](arguments)}, default=float
-        )
-    )
+    arguments.images.mkdir(parents=True, exist_ok=True)
+    figures = {"result": arguments.which, "seed": arguments.seed, **globals()[arguments.which](arguments)}
+    print(json.dumps(figures, default=float))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flownet.data.augmentation import augment, read_augmentations
-from flownet.data.augmentations import Crop, Flip, Shift, builtin_augmentations
+from flownet.data.augmentations import Crop, Flip, Shift, Zoom, builtin_augmentations
 from flownet.data.counter_random import Draws
 from flownet.data.split import Field
 from flownet.types import DType
@@ -27,7 +27,7 @@ def batch():
     }
 
 
-AUGMENTATIONS = [
+WHOLE_PIXELS = [
     Flip(),
     Flip(axis="vertical", probability=1.0),
     Shift(pixels=2),
@@ -36,6 +36,7 @@ AUGMENTATIONS = [
     Crop(size=5, padding=2),
     Crop(size=(5, 7), padding=1, fill="edge"),
 ]
+AUGMENTATIONS = [*WHOLE_PIXELS, Zoom(factor=(0.5, 2.0)), Zoom(factor=1.5), Zoom(factor=0.7, fill="edge")]
 
 
 def run(augmentation, batch, seed=3, epoch=2, first=0):
@@ -56,13 +57,6 @@ class TestAll:
             assert array.shape[1:] == after[name].shape
             assert array.dtype == after[name].dtype.numpy
 
-    def test_the_mask_goes_with_its_image(self, augmentation, batch):
-        out = run(augmentation, batch)
-        known = out["mask"] != 255
-        assert known.any()
-        np.testing.assert_array_equal(out["mask"][known], (out["image"][:, 0] * 3).astype(np.int32)[known])
-        assert (out["image"][:, 0][~known] == 0).all()
-
     def test_labels_stay(self, augmentation, batch):
         np.testing.assert_array_equal(run(augmentation, batch)["label"], batch["label"])
 
@@ -82,6 +76,15 @@ class TestAll:
         base = run(augmentation, batch)["image"]
         for other in ({"seed": 4}, {"epoch": 3}, {"first": 64}):
             assert (run(augmentation, batch, **other)["image"] != base).any()
+
+
+@pytest.mark.parametrize("augmentation", WHOLE_PIXELS, ids=repr)
+def test_the_mask_goes_with_its_image(augmentation, batch):
+    out = run(augmentation, batch)
+    known = out["mask"] != 255
+    assert known.any()
+    np.testing.assert_array_equal(out["mask"][known], (out["image"][:, 0] * 3).astype(np.int32)[known])
+    assert (out["image"][:, 0][~known] == 0).all()
 
 
 def test_flip_mirrors_about_half(batch):
@@ -137,6 +140,62 @@ def test_crop_with_padding_is_a_window_of_the_padded_image(batch):
     assert len(seen) > 15  # of 25, in 64 draws
 
 
+def coordinates(count):
+    """Images whose two channels are their pixels' row and column, and masks that number their pixels: what an
+    augmentation shows says where it looked."""
+    rows, columns = np.mgrid[0:20, 0:30]
+    image = np.stack([rows, columns]).astype(np.float32)
+    fields = {
+        "image": Field(DType.float32, (2, 20, 30), "image"),
+        "mask": Field(DType.int32, (20, 30), "mask", tuple("abc"), ignore=-1),
+    }
+    return {
+        "image": np.stack([image] * count),
+        "mask": np.stack([rows * 30 + columns] * count).astype(np.int32),
+    }, fields
+
+
+@pytest.mark.parametrize("factor", [1.25, 2.0, 3.5])
+def test_a_larger_image_is_seen_between_its_pixels(factor):
+    batch, fields = coordinates(200)
+    out = Zoom(factor=factor).apply(batch, fields, Draws(0, 0, 0, 200))
+    rows, columns = out["image"][:, 0], out["image"][:, 1]
+    # linear interpolation is exact for coordinates: they rise by 1 / factor a pixel, except where they stop at the border
+    np.testing.assert_allclose(np.diff(rows[:, 5:-5, 0]), 1 / factor, rtol=1e-4)
+    np.testing.assert_allclose(np.diff(columns[:, 0, 5:-5]), 1 / factor, rtol=1e-4)
+    assert rows.min() >= 0
+    assert rows.max() <= 19
+    # every place is as likely: the middle of the window is half-way between both ends on average, and goes to both
+    middle = columns[:, 0, 14:16].mean(1)
+    room = (30 - 30 / factor) / 2
+    assert abs(middle.mean() - 14.5) < 4 * room / np.sqrt(3 * 200)
+    assert middle.min() < 14.5 - 0.9 * room
+    assert middle.max() > 14.5 + 0.9 * room
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.7])
+def test_a_mask_takes_the_pixel_nearest_to_where_the_image_looks(factor):
+    batch, fields = coordinates(50)
+    out = Zoom(factor=factor, fill=-7.0).apply(batch, fields, Draws(1, 0, 0, 50))
+    rows, columns, mask = out["image"][:, 0], out["image"][:, 1], out["mask"]
+    known = mask >= 0
+    np.testing.assert_array_equal(known, rows != -7)
+    assert (np.abs(mask[known] // 30 - rows[known]) <= 0.5 + 1e-5).all()
+    assert (np.abs(mask[known] % 30 - columns[known]) <= 0.5 + 1e-5).all()
+    # a smaller picture is seen whole: the share of known pixels is its area, to a row and a column of pixels
+    share = min(factor, 1.0) ** 2
+    np.testing.assert_allclose(known.mean((1, 2)), share, atol=share * (1 / 20 + 1 / 30) / min(factor, 1.0))
+    if factor == 1:
+        np.testing.assert_array_equal(mask, batch["mask"])
+
+
+def test_halving_is_as_likely_as_doubling():
+    batch, fields = coordinates(2000)
+    out = Zoom(factor=(0.5, 2.0), fill="edge").apply(batch, fields, Draws(2, 0, 0, 2000))["image"][:, 1, 0]
+    larger = np.diff(out)[:, 14] < 1
+    assert abs(larger.mean() - 0.5) < 4 * 0.5 / np.sqrt(2000)
+
+
 def test_the_edge_is_repeated():
     image = np.arange(35, dtype=np.float32).reshape(1, 1, 5, 7)
     fields = {"image": Field(DType.float32, (1, 5, 7), "image")}
@@ -150,6 +209,9 @@ def test_a_mask_without_a_class_for_no_label_needs_the_edge(refused):
         Shift(pixels=1).fields_after(fields)
     Shift(pixels=1, fill="edge").fields_after(fields)
     Crop(size=3).fields_after(fields)
+    with refused("data-field", "`zoom`", "fill: edge"):
+        Zoom(factor=0.9).fields_after(fields)
+    Zoom(factor=1.1).fields_after(fields)
 
 
 def test_what_cannot_be_done_is_said_before_training(refused):
@@ -163,7 +225,15 @@ def test_what_cannot_be_done_is_said_before_training(refused):
 
 @pytest.mark.parametrize(
     "wrong",
-    [lambda: Flip(probability=1.5), lambda: Shift(pixels=0), lambda: Crop(size=0), lambda: Crop(size=2, padding=-1)],
+    [
+        lambda: Flip(probability=1.5),
+        lambda: Shift(pixels=0),
+        lambda: Crop(size=0),
+        lambda: Crop(size=2, padding=-1),
+        lambda: Zoom(factor=0.0),
+        lambda: Zoom(factor=(2.0, 1.0)),
+        lambda: Zoom(factor=float("inf")),
+    ],
 )
 def test_values_out_of_range(refused, wrong):
     with refused("bad-option"):
@@ -171,13 +241,21 @@ def test_values_out_of_range(refused, wrong):
 
 
 def test_the_three_ways_to_write_one():
-    declared = ["flip", {"shift": 2}, {"crop": {"size": 32, "padding": 4}}, {"crop": {"size": [3, 4]}}, {"flip": None}]
+    declared = [
+        "flip",
+        {"shift": 2},
+        {"crop": {"size": 32, "padding": 4}},
+        {"crop": {"size": [3, 4]}},
+        {"flip": None},
+        {"zoom": [0.5, 2]},
+    ]
     assert read_augmentations(declared, builtin_augmentations()) == (
         Flip(),
         Shift(pixels=2),
         Crop(size=32, padding=4),
         Crop(size=(3, 4)),
         Flip(),
+        Zoom(factor=(0.5, 2.0)),
     )
 
 
