@@ -49,7 +49,7 @@ class OpenCLProgram(Program):
         self._setup_count = len(self.schedule.setup)
         self.launches = [launch for stage in self._stages for launch in stage.launches]
         total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
-        self.workers = 1 if total < _SMALL else self.target.units
+        self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
         self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
         self._events: list[Any] = [None, None]
         self._outputs: dict[tuple[str, int], tuple[Region, int, int, np.ndarray]] = {}

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from flownet.devices.opencl.platforms import found_devices
+from flownet.devices.opencl.target import Target
 
 # Sums are taken in another order, products contracted into multiply-adds, and `exp` and its kin are the driver's (OpenCL allows them 3 to 16
 # units in the last place, -cl-fast-relaxed-math more): 2e-5 of the largest element covers it, and is far below any wrong term.
 RELATIVE = 2e-5
+
+
+AS_GPU = "first as a GPU"  # what is generated for GPUs is right on every device, and so tested on every machine
 
 
 def device_ids():
@@ -20,11 +24,20 @@ def device_ids():
     return found or [pytest.param("none", marks=pytest.mark.skip(reason="no OpenCL device on this machine"))]
 
 
+def device_ids_and_gpu():
+    """The same, and the first device as if it were a GPU."""
+    return [*device_ids(), AS_GPU] if found_devices() else device_ids()
+
+
 @functools.cache
 def opened(name):
     from flownet.devices.opencl.device import OpenCL
 
-    return OpenCL(name, fallback="cpu")
+    if name != AS_GPU:
+        return OpenCL(name, fallback="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Target, "of", classmethod(lambda cls, device: cls("gpu", 4, 64, units=8, call_width=16)))
+        return OpenCL("opencl", fallback="cpu")
 
 
 def close(got, want, what=""):

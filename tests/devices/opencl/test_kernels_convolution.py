@@ -239,6 +239,15 @@ def test_local_memory_kernels(p, run):
     close(choice, run(choice.gradient(), X=x, dY=dy)["dW"].reshape(w.shape), dw, sw)
 
 
+def test_a_gpus_weight_gradient_is_summed_in_parts(run):
+    p = Convolution(4, 5, 20, 20, 7, padding=SAME)
+    x, w, dy = images(p)
+    (_, _, dw), (_, _, scale) = by_definition(p, x, w, dy), by_definition(p, abs(x), abs(w), abs(dy))
+    choice = candidates(p, "weight_gradient", Target(kind="gpu", units=132))[0]
+    assert "parts" in choice.gradient().kernels[1].variant
+    close(choice, run(choice.gradient(), X=x, dY=dy)["dW"].reshape(w.shape), dw, scale)
+
+
 def test_a_transposed_convolution_scatters_its_image(run, target):
     x = np.random.default_rng(0).standard_normal((2, 20, 5, 4)).astype(np.float32)
     w = np.random.default_rng(1).standard_normal((20, 6, 3, 3)).astype(np.float32)

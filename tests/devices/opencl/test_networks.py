@@ -9,13 +9,13 @@ from flownet.devices.cpu.device import CPU
 from flownet.executor import Session
 from flownet.graph import Builder, Graph
 from flownet.types import DType, TensorType
-from tests.devices.opencl.opencl_devices import device_ids, opened
+from tests.devices.opencl.opencl_devices import device_ids_and_gpu, opened
 from tests.passes.small_networks import NETWORKS, feeds, op, training_step
 
 pytestmark = pytest.mark.opencl
 
 
-@pytest.mark.parametrize("device", device_ids())
+@pytest.mark.parametrize("device", device_ids_and_gpu())
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_twenty_steps(name, optimizer, device):
@@ -35,7 +35,7 @@ def test_twenty_steps(name, optimizer, device):
         np.testing.assert_allclose(got_array, want_array, atol=5e-4 * scale, rtol=5e-4, err_msg=weight)
 
 
-@pytest.mark.parametrize("device", device_ids())
+@pytest.mark.parametrize("device", device_ids_and_gpu())
 def test_dropout_masks_are_the_same_bits(device):
     graph = Graph()
     g = Builder(graph)

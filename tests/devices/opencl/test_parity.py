@@ -17,7 +17,7 @@ from flownet.passes.differentiate import differentiate
 from flownet.passes.expand_composites import expand_composites
 from flownet.registry import default_registry
 from flownet.types import DType, TensorType
-from tests.devices.opencl.opencl_devices import close, device_ids, opened
+from tests.devices.opencl.opencl_devices import close, device_ids_and_gpu, opened
 
 pytestmark = pytest.mark.opencl
 
@@ -44,7 +44,7 @@ def sample_graph(sample):
     return graph, arrays, made
 
 
-@pytest.mark.parametrize("device", device_ids())
+@pytest.mark.parametrize("device", device_ids_and_gpu())
 @pytest.mark.parametrize("sample", CASES)
 def test_forward(sample, device):
     graph, arrays, _ = sample_graph(sample)
@@ -78,7 +78,7 @@ def gradient_graph(sample):
     return graph, arrays
 
 
-@pytest.mark.parametrize("device", device_ids())
+@pytest.mark.parametrize("device", device_ids_and_gpu())
 @pytest.mark.parametrize("sample", CASES)
 def test_gradients(sample, device):
     graph, arrays = gradient_graph(sample)

@@ -102,7 +102,7 @@ class Choice:
         elif self.family == "depthwise":
             first, second = depthwise.weight_gradient(p, target), depthwise.reduce_depthwise(p, target)
         elif self.family == "gpu":
-            return Steps((gpu.weight_gradient(p, target),))
+            return gpu.weight_gradient(p, target)
         else:
             first = direct_gradient.weight_gradient(p, target, self.shape, prologue, dy_prologue)
             second = layout.reduce_filters(self.taps, self.shape.columns, self.shape.splits, target, _plain_size(p))

@@ -2,9 +2,9 @@
 gathered on the fly.
 
 Correct on every device with local memory and barriers (PoCL's CPU too, which is how they are tested); plain layouts
-throughout: images NCHW, weights as the user stores them. A work-group of 16 x 16 work-items computes a 64 x 64 tile of
-the result, 4 x 4 elements a work-item, and takes k in slices of 16 through local memory. Neighbouring work-items read
-and write neighbouring columns.
+throughout: images NCHW, weights as the user stores them. A work-group of 16 x 16 work-items computes a tile of the
+result and takes k in slices of 16 through local memory; each work-item has `rows` x `columns` elements, four
+neighbours at a time, which local memory gives as one vector.
 
 All three directions of a convolution are one product C[m][n] = sum over k of A[m][k] * B[k][n], with elements fetched
 by C expressions:
@@ -12,23 +12,66 @@ by C expressions:
     input gradient   m = channels of a group, n = image and pixel of dx, k = filter and tap (zero where the stride
     misses) weight gradient  m = filters of a group, n = channel and tap,        k = image and pixel of y
 
+A weight gradient has few elements and a long k, which is summed in parts by many work-groups, and the parts by a second
+kernel: the order of additions depends on shape and device alone.
+
 Epilogues run element by element: `vec` means `float`. Sums (statistics) are not offered here.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from flownet.devices.opencl.kernels.epilogue import Epilogue
 from flownet.devices.opencl.kernels.geometry import Convolution
-from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div
+from flownet.devices.opencl.kernels.kernel import Argument, Kernel, Steps, ceil_div
 from flownet.devices.opencl.kernels.matmul import Matmul
 from flownet.devices.opencl.target import Target
 
 __all__ = ["convolution", "input_gradient", "matmul", "weight_gradient"]
 
-_TILE, _SLICE, _SIDE = 64, 16, 16
-_EACH = _TILE // _SIDE
+_SLICE, _SIDE = 16, 16
+_ITEMS = _SIDE * _SIDE
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a work-item computes: `rows` x `columns` elements of the tile of 16 times as many."""
+
+    rows: int
+    columns: int
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        return _SIDE * self.rows, _SIDE * self.columns
+
+
+_SHARES = [
+    Share(r, c) for r, c in ((8, 8), (4, 8), (8, 4), (4, 4), (2, 8), (8, 2), (2, 4), (4, 2), (1, 8), (1, 4), (2, 2))
+]
+
+
+def _share(m: int, n: int, batch: int, target: Target) -> Share:
+    """The share with the least work: elements beyond the result, reading local memory, compute units without a group.
+
+    A compute unit reads one vector from local memory in the time of about four multiply-adds.
+    """
+
+    def cost(share: Share) -> float:
+        high, wide = share.tile
+        groups = batch * ceil_div(m, high) * ceil_div(n, wide)
+        elements = groups * high * wide
+        reading = 1 + (ceil_div(share.rows, 4) + ceil_div(share.columns, 4)) * 4 / (share.rows * share.columns)
+        return max(elements, target.units * high * wide) * reading
+
+    return min(_SHARES, key=cost)
+
+
+def _at(number: str, local: str, each: int) -> str:
+    """The place in the tile of a work-item's element `number`: neighbours in fours, or fewer where it has fewer."""
+    run = min(each, 4)
+    return f"({number} / {run} * {_SIDE * run} + {local} * {run} + {number} % {run})"
 
 
 def _scalar_store(epilogue: Epilogue, offset: str, channel: str) -> list[str]:
@@ -49,55 +92,100 @@ def _scalar_store(epilogue: Epilogue, offset: str, channel: str) -> list[str]:
     return lines + [f"{buffer}[o] = v_{name};" for buffer, name in epilogue.outputs]
 
 
+@dataclass(frozen=True)
+class _Fetch:
+    """C that sets `value` to an element, and whether neighbours along k lie side by side in memory."""
+
+    lines: list[str]
+    along_k: bool
+
+
+def _fill(local: str, fetch: _Fetch, names: tuple[str, str], size: tuple[int, int], tile: int, group: str) -> list[str]:
+    """C that fills a slice [k][tile] of local memory, every work-item its share, zeros outside the matrix."""
+    at, k_end = names[0], names[1]
+    inner = f"e % {_SLICE}" if fetch.along_k else f"e / {tile}"
+    outer = f"e / {_SLICE}" if fetch.along_k else f"e % {tile}"
+    return [
+        "#pragma unroll",
+        f"for (int u = 0; u < {tile * _SLICE // _ITEMS}; u++) {{",
+        f"const int e = u * {_ITEMS} + item, kl = {inner}, tl = {outer}, k = k0 + kl, {at} = {group} * {tile} + tl;",
+        f"float value = 0; if ({at} < {size[0]} && k < {k_end}) {{ {' '.join(fetch.lines)} }}",
+        f"{local}[kl][tl] = value; }}",
+    ]
+
+
 def _tiled(
     name: str,
     size: tuple[int, int, int],
     batch: int,
-    fetch_a: list[str],
-    fetch_b: list[str],
+    a: _Fetch,
+    b: _Fetch,
     store: list[str],
     arguments: tuple[Argument, ...],
     flops: int,
     count: int,
+    share: Share,
+    splits: int = 1,
 ) -> Kernel:
-    """The product. `fetch_a` sets `value` from (i, k, z), `fetch_b` from (k, j, z), inside the bounds; `store` uses
-    (i, j, z, v_acc)."""
+    """The product. `a` fetches from (i, k, z), `b` from (k, j, z), inside the bounds; `store` uses (i, j, z, part,
+    v_acc)."""
     m, n, kk = size
+    high, wide = share.tile
+    each = range(share.rows), range(share.columns)
+    runs = min(share.rows, 4), min(share.columns, 4)
+    kinds = ["float" if run == 1 else f"float{run}" for run in runs]
+    length = ceil_div(ceil_div(kk, splits), _SLICE) * _SLICE
     body = [
-        f"__local float as[{_SLICE}][{_TILE + 1}], bs[{_SLICE}][{_TILE}];",
-        "const int lx = get_local_id(0), ly = get_local_id(1), z = g2;",
-        f"float c[{_EACH}][{_EACH}];",
-        f"for (int r = 0; r < {_EACH}; r++) for (int s = 0; s < {_EACH}; s++) c[r][s] = 0;",
-        f"for (int k0 = 0; k0 < {kk}; k0 += {_SLICE}) {{",
-        f"for (int e = ly * {_SIDE} + lx; e < {_TILE * _SLICE}; e += {_SIDE * _SIDE}) {{",
-        f"{{ const int k = k0 + e % {_SLICE}, i = g1 * {_TILE} + e / {_SLICE}; float value = 0;",
-        f"if (i < {m} && k < {kk}) {{ {' '.join(fetch_a)} }}",
-        f"as[e % {_SLICE}][e / {_SLICE}] = value; }}",
-        f"{{ const int k = k0 + e / {_TILE}, j = g0 * {_TILE} + e % {_TILE}; float value = 0;",
-        f"if (j < {n} && k < {kk}) {{ {' '.join(fetch_b)} }}",
-        f"bs[e / {_TILE}][e % {_TILE}] = value; }}",
-        "}",
+        # 4 floats more than needed, so that columns of a slice are not all in one bank
+        f"__local float as[{_SLICE}][{high + 4}] __attribute__((aligned(16)));",
+        f"__local float bs[{_SLICE}][{wide + 4}] __attribute__((aligned(16)));",
+        f"const int lx = get_local_id(0), ly = get_local_id(1), item = ly * {_SIDE} + lx;",
+        f"const int z = g2 / {splits}, part = g2 % {splits}, begin = part * {length}, end = min({kk}, begin + {length});",
+        *(f"float c{r}_{s} = 0;" for r in each[0] for s in each[1]),
+        f"for (int k0 = begin; k0 < end; k0 += {_SLICE}) {{",
+        *_fill("as", a, ("i", "end"), (m, kk), high, "g1"),
+        *_fill("bs", b, ("j", "end"), (n, kk), wide, "g0"),
         "barrier(CLK_LOCAL_MEM_FENCE);",
-        f"for (int k = 0; k < {_SLICE}; k++) for (int r = 0; r < {_EACH}; r++) for (int s = 0; s < {_EACH}; s++)",
-        f"c[r][s] = as[k][ly + r * {_SIDE}] * bs[k][lx + s * {_SIDE}] + c[r][s];",
-        "barrier(CLK_LOCAL_MEM_FENCE);",
-        "}",
-        f"for (int r = 0; r < {_EACH}; r++) for (int s = 0; s < {_EACH}; s++) {{",
-        f"const int i = g1 * {_TILE} + ly + r * {_SIDE}, j = g0 * {_TILE} + lx + s * {_SIDE};",
-        f"if (i < {m} && j < {n}) {{ const float v_acc = c[r][s];",
-        *store,
-        "}",
-        "}",
+        "#pragma unroll",
+        f"for (int k = 0; k < {_SLICE}; k++) {{",
     ]
+    for local, letter, side, number, run, kind in (
+        ("as", "a", "ly", share.rows, runs[0], kinds[0]),
+        ("bs", "b", "lx", share.columns, runs[1], kinds[1]),
+    ):
+        for first in range(0, number, run):
+            body.append(
+                f"const {kind} {letter}{first} = *(__local const {kind}*)(&{local}[k][{first * _SIDE} + {side} * {run}]);"
+            )
+
+    def element(letter: str, number: int, run: int) -> str:
+        return f"{letter}{number}" if run == 1 else f"{letter}{number - number % run}.s{number % run}"
+
+    body += [
+        f"c{r}_{s} = {element('a', r, runs[0])} * {element('b', s, runs[1])} + c{r}_{s};"
+        for r in each[0]
+        for s in each[1]
+    ]
+    body += ["}", "barrier(CLK_LOCAL_MEM_FENCE);", "}"]
+    for r in each[0]:
+        body.append(f"{{ const int i = g1 * {high} + {_at(str(r), 'ly', share.rows)}; if (i < {m}) {{")
+        for s in each[1]:
+            body += [
+                f"{{ const int j = g0 * {wide} + {_at(str(s), 'lx', share.columns)}; if (j < {n}) {{",
+                f"const float v_acc = c{r}_{s};",
+                *store,
+                "} }",
+            ]
+        body.append("} }")
     return Kernel(
         name,
         tuple(body),
         arguments,
-        (ceil_div(n, _TILE), ceil_div(m, _TILE), batch),
+        (ceil_div(n, wide), ceil_div(m, high), batch * splits),
         local=(_SIDE, _SIDE, 1),
         flops=flops,
         bytes=count,
-        variant=f"local memory {_TILE}x{_TILE}x{_SLICE}",
+        variant=f"local memory {high}x{wide}x{_SLICE}" + (f", {splits} parts" if splits > 1 else ""),
     )
 
 
@@ -113,8 +201,10 @@ def matmul(p: Matmul, target: Target, epilogue: Epilogue = Epilogue(outputs=(("C
         Argument("B", "in", (1 if p.shared_b else p.batch) * p.k * p.n),
         *epilogue.arguments(p.batch * p.m * p.n, p.n, 0, 0),
     )
-    fetches = [f"value = A[{a_base}{a}];"], [f"value = B[{b_base}{b}];"]
-    return _tiled(p.label, (p.m, p.n, p.k), p.batch, *fetches, store, arguments, p.flops, p.bytes)
+    fetch_a = _Fetch([f"value = A[{a_base}{a}];"], along_k=not p.transposed_a)
+    fetch_b = _Fetch([f"value = B[{b_base}{b}];"], along_k=p.transposed_b)
+    share = _share(p.m, p.n, p.batch, target)
+    return _tiled(p.label, (p.m, p.n, p.k), p.batch, fetch_a, fetch_b, store, arguments, p.flops, p.bytes, share)
 
 
 def convolution(p: Convolution, target: Target, epilogue: Epilogue = Epilogue()) -> Kernel:
@@ -138,7 +228,9 @@ def convolution(p: Convolution, target: Target, epilogue: Epilogue = Epilogue())
     )
     size = (per_out, p.batch * high * wide, per_in * rs)
     store = _scalar_store(epilogue, offset, channel)
-    return _tiled(p.label("conv2d"), size, p.groups, fetch_a, fetch_b, store, arguments, p.flops, p.bytes)
+    a, b = _Fetch(fetch_a, along_k=True), _Fetch(fetch_b, along_k=False)
+    share = _share(size[0], size[1], p.groups, target)
+    return _tiled(p.label("conv2d"), size, p.groups, a, b, store, arguments, p.flops, p.bytes, share)
 
 
 def input_gradient(p: Convolution, target: Target, epilogue: Epilogue = Epilogue()) -> Kernel:
@@ -165,11 +257,13 @@ def input_gradient(p: Convolution, target: Target, epilogue: Epilogue = Epilogue
     )
     size = (per_in, p.batch * pixels, per_out * rs)
     store = _scalar_store(epilogue, offset, channel)
-    return _tiled(p.label("conv2d_dx"), size, p.groups, fetch_a, fetch_b, store, arguments, p.flops, p.bytes)
+    a, b = _Fetch(fetch_a, along_k=True), _Fetch(fetch_b, along_k=False)
+    share = _share(size[0], size[1], p.groups, target)
+    return _tiled(p.label("conv2d_dx"), size, p.groups, a, b, store, arguments, p.flops, p.bytes, share)
 
 
-def weight_gradient(p: Convolution, target: Target) -> Kernel:
-    """Plain `dW` from plain `X` and `dY`."""
+def weight_gradient(p: Convolution, target: Target) -> Steps:
+    """Plain `dW` from plain `X` and `dY`, by way of parts `P` where the sums are long."""
     (high, wide), (r, s) = p.output, p.kernel
     per_in, per_out, rs = p.channels // p.groups, p.filters // p.groups, r * s
     pixels = high * wide
@@ -181,11 +275,38 @@ def weight_gradient(p: Convolution, target: Target) -> Kernel:
         f"if (y >= 0 && y < {p.height} && x >= 0 && x < {p.width})",
         f"value = X[(((size_t)n * {p.channels} + z * {per_in} + c) * {p.height} + y) * {p.width} + x];",
     ]
+    m, n, k = per_out, per_in * rs, p.batch * pixels
+    share = min(
+        _SHARES,
+        key=lambda s: (
+            ceil_div(m, s.tile[0]) * s.tile[0] * ceil_div(n, s.tile[1]) * s.tile[1] * (1 + 1 / s.rows + 1 / s.columns)
+        ),
+    )  # parts of k fill the device, whatever the tile
+    tiles = p.groups * ceil_div(m, share.tile[0]) * ceil_div(n, share.tile[1])
+    splits = max(1, min(4 * target.units // tiles, k // (8 * _SLICE)))
+    weights, out = p.filters * n, "P" if splits > 1 else "dW"
     arguments = (
         Argument("X", "in", p.batch * p.channels * p.height * p.width),
         Argument("dY", "in", p.batch * p.filters * pixels),
-        Argument("dW", "out", p.filters * per_in * rs),
+        Argument(out, "out", splits * weights),
     )
-    store = [f"dW[((size_t)z * {per_out} + i) * {per_in * rs} + j] = v_acc;"]
-    size = (per_out, per_in * rs, p.batch * pixels)
-    return _tiled(p.label("conv2d_dw"), size, p.groups, fetch_a, fetch_b, store, arguments, p.flops, p.bytes)
+    store = [f"{out}[(size_t)part * {weights} + ((size_t)z * {per_out} + i) * {n} + j] = v_acc;"]
+    a, b = _Fetch(fetch_a, along_k=True), _Fetch(fetch_b, along_k=True)
+    label = p.label("conv2d_dw")
+    first = _tiled(label, (m, n, k), p.groups, a, b, store, arguments, p.flops, p.bytes, share, splits)
+    if splits == 1:
+        return Steps((first,))
+    return Steps((first, _add_parts(label, weights, splits)), {"P": splits * weights})
+
+
+def _add_parts(label: str, size: int, parts: int) -> Kernel:
+    """`dW` from the parts `P` [parts][size]: a work-item an element."""
+    body = [
+        f"const int e = g0 * {_ITEMS} + (int)get_local_id(0);",
+        f"if (e < {size}) {{ float sum = 0; for (int p = 0; p < {parts}; p++) sum += P[(size_t)p * {size} + e]; dW[e] = sum; }}",
+    ]
+    arguments = Argument("P", "in", parts * size), Argument("dW", "out", size)
+    return Kernel(
+        label + "_parts", tuple(body), arguments, (ceil_div(size, _ITEMS), 1, 1), local=(_ITEMS, 1, 1),
+        bytes=4 * (parts + 1) * size, variant=f"add {parts} parts",
+    )  # fmt: skip

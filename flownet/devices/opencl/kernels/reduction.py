@@ -21,6 +21,7 @@ __all__ = ["reduction"]
 
 _START = {"sum": "0.0f", "max": "-INFINITY", "min": "INFINITY"}
 _LARGE = 1 << 15  # operations from which on more than one core is worth it
+_GROUP = 256  # work-items that reduce one result together on a GPU
 
 
 def _fold(kind: str, a: str, b: str) -> str:
@@ -41,7 +42,9 @@ def reduction(
     kept = product(d for i, d in enumerate(shape) if i not in axes)
     reduced = product(shape) // max(kept, 1)
     work = product(shape) * max(1, len(terms))
-    if target.kind == "gpu":
+    if target.kind == "gpu" and _by_groups(shape, axes, reduced):
+        parts = max(1, min(reduced // (8 * _GROUP), 4 * target.units // max(kept, 1)))
+    elif target.kind == "gpu":
         parts = max(1, min(reduced // 64, 4096 // max(kept, 1)))
     else:
         v = target.vector
@@ -68,6 +71,11 @@ def reduction(
 def _last_is_kept(shape: Sequence[int], axes: Sequence[int]) -> bool:
     real = [i for i, d in enumerate(shape) if d > 1]
     return bool(real) and real[-1] not in axes
+
+
+def _by_groups(shape: Sequence[int], axes: Sequence[int], reduced: int) -> bool:
+    """Whether a GPU gives a result to a whole work-group: neighbours in memory belong to one result, and it has many."""
+    return not _last_is_kept(shape, axes) and reduced >= _GROUP
 
 
 def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
@@ -100,21 +108,10 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
         return _index(number, [sizes[i] for i in axes_], [strides[name][i] for i in axes_])
 
     if target.kind == "gpu":
-        return _each(
-            terms,
-            operands,
-            ctypes,
-            steps,
-            found,
-            arguments,
-            kept,
-            reduced,
-            parts,
-            offset,
-            (k_axes, r_axes),
-            prefix,
-            facts,
-        )
+        inside = _inside(operands, ctypes, steps, offset, (k_axes, r_axes))
+        inside += [f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};" for output, kind, _ in terms]
+        generate = _groups if _by_groups(shape, axes, reduced) else _each
+        return generate(terms, inside, arguments, kept, reduced, parts, prefix, facts)
     v = target.vector
 
     def compute(offsets: Mapping[str, str], inner: Mapping[str, int], left: str | None) -> list[str]:
@@ -233,37 +230,61 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
     )
 
 
-def _each(
-    terms, operands, ctypes, steps, found, arguments, kept, reduced, parts, offset, axes, prefix, facts
-) -> Kernel:
-    """One work-item a result and part, for GPUs."""
+def _inside(operands, ctypes, steps, offset, axes) -> list[str]:
+    """C of the expressions for single floats: from `k`, a result, and `r`, an element of it."""
     k_axes, r_axes = axes
+    lines, names = [], set(ctypes)
+    for name in operands:
+        at = f"{offset(name, k_axes, 'k')} + {offset(name, r_axes, 'r')}"
+        lines.append(f"const float v_{name} = (float)i_{name}[{at}];")
+    for name, expression in steps:
+        lines.append(f"const float v_{name} = {as_scalars(expression, names)};")
+        names.add(name)
+    return lines
+
+
+def _each(terms, inside, arguments, kept, reduced, parts, prefix, facts) -> Kernel:
+    """One work-item a result and part, for GPUs."""
     part = ceil_div(reduced, parts)
     body = [
         "const int e = g0 * 64 + (int)get_local_id(0);",
         f"if (e < {kept * parts}) {{",
         f"const int k = e % {kept}, p = e / {kept};",
+        *(f"float a_{output} = {_START[kind]};" for output, kind, _ in terms),
+        f"for (int r = p * {part}; r < min((p + 1) * {part}, {reduced}); r++) {{",
+        *inside,
+        "}",
+        *(f"{prefix}_{output}[(size_t)p * {kept} + k] = a_{output};" for output, _, _ in terms),
+        "}",
     ]
-    body += [f"float a_{output} = {_START[kind]};" for output, kind, _ in terms]
-    body.append(f"for (int r = p * {part}; r < min((p + 1) * {part}, {reduced}); r++) {{")
-    names = set(ctypes)
-    for name in operands:
-        body.append(
-            f"const float v_{name} = (float)i_{name}[{offset(name, k_axes, 'k')} + {offset(name, r_axes, 'r')}];"
-        )
-    for name, expression in steps:
-        body.append(f"const float v_{name} = {as_scalars(expression, names)};")
-        names.add(name)
-    body += [f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};" for output, kind, _ in terms]
-    body.append("}")
-    body += [f"{prefix}_{output}[(size_t)p * {kept} + k] = a_{output};" for output, _, _ in terms]
-    body.append("}")
+    grid = (ceil_div(kept * parts, 64), 1, 1)
     return Kernel(
-        "reduce",
-        tuple(body),
-        tuple(arguments),
-        (ceil_div(kept * parts, 64), 1, 1),
-        local=(64, 1, 1),
-        variant=f"{parts} parts",
-        **facts,
-    )
+        "reduce", tuple(body), tuple(arguments), grid, local=(64, 1, 1), variant=f"{parts} parts", **facts
+    )  # fmt: skip
+
+
+def _groups(terms, inside, arguments, kept, reduced, parts, prefix, facts) -> Kernel:
+    """One work-group a result and part, for GPUs: neighbours read side by side, and a tree adds up what they found."""
+    part = ceil_div(reduced, parts)
+    body = [
+        f"__local float tree[{_GROUP}];",
+        f"const int item = get_local_id(0), k = g0 % {kept}, p = g0 / {kept};",
+        *(f"float a_{output} = {_START[kind]};" for output, kind, _ in terms),
+        f"for (int r = p * {part} + item; r < min((p + 1) * {part}, {reduced}); r += {_GROUP}) {{",
+        *inside,
+        "}",
+    ]
+    for output, kind, _ in terms:
+        fold = _fold(kind, "tree[item]", "tree[item + near]")
+        body += [
+            f"tree[item] = a_{output}; barrier(CLK_LOCAL_MEM_FENCE);",
+            f"for (int near = {_GROUP // 2}; near > 0; near /= 2) {{",
+            f"if (item < near) tree[item] = {fold};",
+            "barrier(CLK_LOCAL_MEM_FENCE); }",
+            f"if (item == 0) {prefix}_{output}[(size_t)p * {kept} + k] = tree[0];",
+            "barrier(CLK_LOCAL_MEM_FENCE);",
+        ]
+    return Kernel(
+        "reduce", tuple(body), tuple(arguments), (kept * parts, 1, 1), local=(_GROUP, 1, 1),
+        variant=f"a group of {_GROUP} a result, {parts} parts", **facts,
+    )  # fmt: skip
