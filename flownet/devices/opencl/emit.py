@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flownet.devices.opencl.expressions import to_steps
-from flownet.devices.opencl.kernels import gpu, pooling
+from flownet.devices.opencl.kernels import gpu, gpu_pooling, pooling
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.kernels.each import each, gather, join, moved, scatter_add
 from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, elementwise
@@ -232,17 +232,25 @@ class Emitter:
 
     def _pool(self, node: Node) -> list[Launch]:
         n, c = self._shape(node.outputs[0])[:2]
-        kernel = pooling.pool(node.op, n * c, self.target)
+        plain = self.target.kind == "gpu"
+        kernel = gpu_pooling.pool(node.op, n * c) if plain else pooling.pool(node.op, n * c, self.target)
         return [self._launch(node, kernel, {**node.inputs, **self._outs(node)})]
 
     def _pool_gradient(self, node: Node) -> list[Launch]:
         n, c = self._shape(node.outputs[0])[:2]
-        kernel = pooling.pool_gradient(node.op, n * c, self.target)
+        plain = self.target.kind == "gpu"
+        kernel = (
+            gpu_pooling.pool_gradient(node.op, n * c) if plain else pooling.pool_gradient(node.op, n * c, self.target)
+        )
         return [self._launch(node, kernel, {**node.inputs, "dx": node.outputs[0]})]
 
     def _unpool(self, node: Node) -> list[Launch]:
         n, c, *small = self._shape(node.inputs["indices"])
-        kernel = pooling.unpool(n * c, (small[0], small[1]), node.op.size, self.target, back=node.op.back)
+        planes, few, back = n * c, (small[0], small[1]), node.op.back
+        if self.target.kind == "gpu":
+            kernel = gpu_pooling.unpool(planes, few, node.op.size, back=back)
+        else:
+            kernel = pooling.unpool(planes, few, node.op.size, self.target, back=back)
         return [self._launch(node, kernel, {**node.inputs, "y": node.outputs[0]})]
 
     # -- matrix products and convolutions, with epilogues ----------------------------------------------------------------------

@@ -48,7 +48,7 @@ class SeparateLaunches:
         arguments: list[Any] = []
         for argument in kernel.arguments:
             region, offset = places[launch.buffers[argument.name]]
-            arguments += [buffers[region], np.int32(offset)]
+            arguments += [buffers[region], np.int64(offset)]
         if isinstance(kernel, FlatKernel):
             arguments += [np.int32(kernel.piece), np.int32(kernel.count)]
         built.set_args(*arguments)
@@ -61,7 +61,7 @@ def _key(kernel: Kernel) -> tuple:
 
 def _entry(kernel: Kernel, name: str) -> str:
     """The kernel with offsets beside its pointers."""
-    parameters = [f"__global float* {a.name}_base, const int {a.name}_offset" for a in kernel.arguments]
+    parameters = [f"__global float* {a.name}_base, const long {a.name}_offset" for a in kernel.arguments]
     lines = [
         f"{a.declaration().replace('restrict ', '')} = (__global {'const ' if a.access == 'in' else ''}{a.ctype}*)"
         f"({a.name}_base + {a.name}_offset);"

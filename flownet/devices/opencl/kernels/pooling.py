@@ -1,12 +1,10 @@
-"""Pooling over images blocked by channel (on a GPU: blocks of one channel, which are plain images).
+"""Pooling over images blocked by channel, for CPUs.
 
 One work-group takes a plane: an image and a block of channels. Gradients are added window by window into the plane, so that nobody else
 writes to it. Indices count pixels of the plane, as floats (exact up to 2^24).
 """
 
 from __future__ import annotations
-
-import re
 
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.target import Target
@@ -19,13 +17,6 @@ _LARGER = "m = (c > m) | (c != c) ? c : m;"  # NaN wins, and stays: nothing is l
 
 
 def _kernel(name: str, body: list[str], arguments: list[Argument], planes: int, flops: int, target: Target) -> Kernel:
-    if target.kind == "gpu":  # a plane a work-item
-        text = [re.sub(r"\bvecu?\b", "float", line) for line in body]
-        body = [f"const int plane = g0 * 64 + (int)get_local_id(0); if (plane < {planes}) {{", *text, "}"]
-        return Kernel(
-            name, tuple(body), tuple(arguments), (-(-planes // 64), 1, 1), (), (64, 1, 1), flops,
-            4 * sum(a.size for a in arguments), "a plane a work-item",
-        )  # fmt: skip
     return Kernel(
         name, ("const int plane = g0;", *body), tuple(arguments), (planes, 1, 1), (preamble(target),), flops=flops,
         bytes=4 * sum(a.size for a in arguments), variant=f"planes of float{target.vector}", attributes=target.attributes,
@@ -53,7 +44,7 @@ def _inside(size: Pair, kernel: Pair, stride: Pair, padding: tuple[Pair, Pair], 
 
 def pool(p, planes: int, target: Target) -> Kernel:
     """`y`, and `indices` where `p` (a `flownet.kernels.Pool`) has them, from `x`."""
-    v = target.vector if target.kind == "cpu" else 1
+    v = target.vector
     (high, wide), (oh, ow) = p.size, p.output
     body = [f"__global const float* const xp = x + (size_t)plane * {high * wide * v};"]
     body.append(f"for (int i = 0; i < {oh}; i++) for (int j = 0; j < {ow}; j++) {{")
@@ -91,7 +82,7 @@ def pool(p, planes: int, target: Target) -> Kernel:
 
 def pool_gradient(p, planes: int, target: Target) -> Kernel:
     """`dx` from `dy`, and for maxima `x`."""
-    v = target.vector if target.kind == "cpu" else 1
+    v = target.vector
     (high, wide), (oh, ow) = p.size, p.output
     body = [f"__global float* const dxp = dx + (size_t)plane * {high * wide * v};"]
     if p.kind == "max":
@@ -119,12 +110,9 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
             f"const vec c = *(__global const vecu*)(xp + {place});",
             f"{_LARGER} }}",
         ]
-        body += ["ivec left = (ivec)(-1);" if v > 1 else "int left = 1;", loop]
+        body += ["ivec left = (ivec)(-1);", loop]
         body.append(f"const vec c = *(__global const vecu*)(xp + {place});")
-        if v > 1:
-            body += ["const ivec hit = (c == m) & left; left &= ~hit;", "const vec g = hit ? d : (vec)(0.0f);"]
-        else:
-            body += ["const int hit = c == m && left; left = left && !hit;", "const float g = hit ? d : 0.0f;"]
+        body += ["const ivec hit = (c == m) & left; left &= ~hit;", "const vec g = hit ? d : (vec)(0.0f);"]
     else:
         body += [f"const vec g = d / {count};", loop]
     plus = "" if tiles else f"*(__global const vecu*)(dxp + {place}) + "
@@ -140,7 +128,7 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
 
 def unpool(planes: int, small: Pair, large: Pair, target: Target, *, back: bool = False) -> Kernel:
     """`y` [planes][large] with `x` [planes][small] at `indices`, zeros elsewhere; `back`: `y` [small] from `x` [large]."""
-    v = target.vector if target.kind == "cpu" else 1
+    v = target.vector
     few, many = small[0] * small[1], large[0] * large[1]
     body = [f"__global const float* const xp = x + (size_t)plane * {(many if back else few) * v};"]
     body.append(f"__global const float* const at = indices + (size_t)plane * {few * v};")
