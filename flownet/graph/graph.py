@@ -78,7 +78,8 @@ class Node:
     """One application of an op: `inputs` maps the op's argument names to value names, `outputs` follow `op.outputs`.
 
     An optional argument that is left out is absent from `inputs`. The arguments of a variadic op are `x0`, `x1`, …
-    `after` names nodes that must run earlier although no value flows (an in-place update after all readers).
+    `after` names nodes that must run earlier although no value flows (an in-place update after all readers). `device` is where
+    it runs if not where the graph does, and `reason` why.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Node:
     origin: Origin = field(default=Origin(), compare=False)
     device: str | None = None
     after: tuple[str, ...] = ()
+    reason: str = field(default="", compare=False)
 
 
 class Graph:
