@@ -13,7 +13,7 @@ from typing import Self
 
 from flownet.source import Span
 
-__all__ = ["Diagnostic", "FlownetError", "MachineError", "near_names"]
+__all__ = ["Diagnostic", "DiagnosticWarning", "FlownetError", "MachineError", "near_names"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ class Diagnostic:
         if self.help:
             out.append(f"help: {self.help}")
         return "\n".join(out)
+
+
+class DiagnosticWarning(UserWarning):
+    """A diagnostic of what does not stop the run, on the way of Python's warnings; the command prints it as one."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        super().__init__(str(diagnostic))
 
 
 _WIDEST_LINE = 160

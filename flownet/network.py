@@ -158,6 +158,8 @@ def load(
     registry: Registry | None = None,
     data_root: Path | str | None = None,
     trust_plugins: bool = False,
+    fallback: str = "warn",
+    memory_limit: int | None = None,
 ) -> Network:
     """The network that a graph file (YAML or JSON) or a dict describes, with its parameters started from `seed`.
 
@@ -166,6 +168,8 @@ def load(
     dtype:     "float64" computes everything in double precision
     weights:   a safetensors file or a mapping to start from
     trust_plugins: whether Python files that `plugins:` names may be run; they can do anything that you can
+    fallback:  what happens to ops without OpenCL kernels: NumPy computes them, with a warning ("warn") or without ("cpu"), or "error"
+    memory_limit: bytes that a step's values should not exceed where computing cheap ones again avoids it, on OpenCL
 
     Raises FlownetError with every mistake in the file.
     """
@@ -173,7 +177,8 @@ def load(
     document = load_document(
         source, overrides=overrides, registry=registry, data_root=data_root, trust_plugins=trust_plugins
     )
-    return compile(document, device=device, seed=seed, dtype=dtype, weights=weights, registry=registry)
+    placed = {"device": device, "fallback": fallback, "memory_limit": memory_limit}
+    return compile(document, seed=seed, dtype=dtype, weights=weights, registry=registry, **placed)  # type: ignore[arg-type]
 
 
 def compile(
@@ -186,6 +191,8 @@ def compile(
     registry: Registry | None = None,
     without: Sequence[str] = (),
     check: bool = False,
+    fallback: str = "warn",
+    memory_limit: int | None = None,
 ) -> Network:
     """A network on a device, made of a document that is loaded already."""
     from dataclasses import replace
@@ -199,7 +206,7 @@ def compile(
         seed = document.train.seed if document.train else 0
     elif document.train:
         document = replace(document, train=replace(document.train, seed=seed))
-    chosen = choose_device(device, registry)
+    chosen = choose_device(device, registry, fallback=fallback, memory_limit=memory_limit)
     session = Session(chosen, seed=seed, without=without, check=check, passes=pipeline_of(chosen, registry))
     network = Network(document, session, registry)
     return network.bind(weights) if weights is not None else network

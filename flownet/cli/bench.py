@@ -8,9 +8,9 @@ import time
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph, graph_options, no_pass, sizes
+from flownet.cli.options import device, fallback, graph, graph_options, memory_limit, no_pass, sizes
 from flownet.cli.output import size
-from flownet.cli.plan import fallback_option, made_plan
+from flownet.cli.plan import made_plan
 
 __all__ = ["command"]
 
@@ -21,7 +21,8 @@ __all__ = ["command"]
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Examples in a batch.")
 @sizes
 @device
-@fallback_option
+@fallback
+@memory_limit
 @no_pass
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="How long to measure.")
 @click.option(
@@ -31,7 +32,9 @@ __all__ = ["command"]
 )
 @graph_options
 @invocation
-def command(state: Invocation, graph, train, batch, sizes, device, fallback, without, seconds, tune) -> None:
+def command(
+    state: Invocation, graph, train, batch, sizes, device, fallback, memory_limit, without, seconds, tune
+) -> None:
     """Measure a graph on zeros: the median time of a run, and the memory that it takes.
 
     \b
@@ -41,7 +44,7 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
     import numpy as np
 
     start = time.perf_counter()
-    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback)
+    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, memory_limit)
     if tune and hasattr(chosen, "tuning"):
         for problem, direction in list(chosen.convolutions):
             results = chosen.tuning.tune(problem, direction)
@@ -54,7 +57,7 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
                     state.out.say(f"    {name}: {note}")
         chosen.tuning.save()
         state.out.say(f"choices are kept in {chosen.tuning.path}")
-        plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback)
+        plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, memory_limit)
     ready = time.perf_counter() - start
     for value in plan.graph.inputs:
         plan.program.feed(value.name, np.zeros(tuple(value.type.shape), value.type.dtype.numpy))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import time
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph, graph_options, no_pass, seed
+from flownet.cli.options import device, fallback, graph, graph_options, no_pass, seed
 from flownet.cli.output import duration
 from flownet.cli.progress import figure
 
@@ -25,6 +25,7 @@ __all__ = ["command"]
     help="Which split of the data, several times for several; test unless given.",
 )
 @device
+@fallback
 @seed
 @no_pass
 @graph_options
@@ -35,6 +36,7 @@ def command(
     weights: str,
     splits: tuple[str, ...],
     device: str,
+    fallback: str,
     seed: int | None,
     without: tuple[str, ...],
 ) -> None:
@@ -47,7 +49,9 @@ def command(
     from flownet.network import compile, evaluate
 
     document = state.load(graph)
-    network = compile(document, device=device, seed=seed, weights=weights, registry=state.registry, without=without)
+    network = compile(
+        document, device=device, seed=seed, weights=weights, registry=state.registry, without=without, fallback=fallback,
+    )  # fmt: skip
     started = time.monotonic()
     found = evaluate(network, splits or ("test",), data_root=state.data_dir)
     seconds = time.monotonic() - started

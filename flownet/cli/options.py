@@ -6,6 +6,7 @@ Those that all commands treat alike (`--set`, `--data-dir`, `--plugin-dir`, `--t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import click
 from flownet.cli.invocation import Invocation
 
 __all__ = [
-    "as_json", "data_dir", "device", "graph", "graph_options", "no_pass", "overrides", "plugin_dir", "seed", "sizes",
+    "as_json", "data_dir", "device", "fallback", "graph", "graph_options", "memory_limit", "no_pass", "overrides", "plugin_dir", "seed", "sizes",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,6 +66,14 @@ seed = click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Start weights, order and random numbers from N."
 )
 no_pass = click.option("--no-pass", "without", metavar="PASS", multiple=True, help="Switch a pass of the compiler off.")
+fallback = click.option(
+    "--fallback", type=click.Choice(["error", "warn", "cpu"]), default="warn", show_default=True,
+    help="Ops without kernels on the device: refuse them, let NumPy compute them and say so, or say nothing.",
+)  # fmt: skip
+memory_limit = click.option(
+    "--memory-limit", metavar="SIZE", callback=lambda *a: _bytes(a[2]),
+    help="Compute cheap values again where a step would keep more than this (500MB); 0 keeps as little as it can. OpenCL only.",
+)  # fmt: skip
 sizes = click.option(
     "--size", "sizes", metavar="NAME=NUMBER", multiple=True, callback=lambda *a: _numbers(a[2]),
     help="A number for a size that the file leaves open: --size H=224.",
@@ -86,3 +95,16 @@ def _numbers(texts: tuple[str, ...]) -> dict[str, int]:
             raise click.BadParameter(f"{text!r} is not NAME=NUMBER", param_hint="--size")
         found[name] = int(number)
     return found
+
+
+def _bytes(text: str | None) -> int | None:
+    """`500MB`, `1.5 GiB` or a number of bytes."""
+    if text is None:
+        return None
+    units = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+    found = re.fullmatch(r"([0-9.]+) *([A-Za-z]*)", text.strip())
+    try:
+        assert found is not None
+        return int(float(found[1]) * units[found[2].upper()])
+    except (AssertionError, KeyError, ValueError):
+        raise click.BadParameter(f"{text!r} is no size: 500MB, 1.5GiB, or a number of bytes") from None

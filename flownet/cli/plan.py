@@ -5,15 +5,10 @@ from __future__ import annotations
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph, graph_options, no_pass, sizes
+from flownet.cli.options import device, fallback, graph, graph_options, memory_limit, no_pass, sizes
 from flownet.cli.output import amount, size
 
-__all__ = ["command", "fallback_option", "made_plan"]
-
-fallback_option = click.option(
-    "--fallback", type=click.Choice(["error", "warn", "cpu"]), default="warn", show_default=True,
-    help="What happens to an op without kernels on the device.",
-)  # fmt: skip
+__all__ = ["command", "made_plan"]
 
 
 def made_plan(
@@ -25,12 +20,14 @@ def made_plan(
     train: bool,
     without,
     fallback: str,
+    memory_limit: int | None = None,
     check=False,
 ):
     """(plan, device) of a graph file for a batch."""
     from flownet.devices.choose import choose_device
     from flownet.errors import FlownetError
     from flownet.executor import Session
+    from flownet.network import pipeline_of
     from flownet.passes.specialise_inference import specialise_inference
     from flownet.training.training_graph import training_graph
 
@@ -38,8 +35,8 @@ def made_plan(
     if train and document.train is None:
         raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="leave `--train` out")
     graph = training_graph(document.train) if train else specialise_inference(document.graph)
-    chosen = choose_device(device, state.registry, fallback=fallback)
-    session = Session(chosen, without=without, check=check)
+    chosen = choose_device(device, state.registry, fallback=fallback, memory_limit=memory_limit)
+    session = Session(chosen, without=without, check=check, passes=pipeline_of(chosen, state.registry))
     numbers = {name: sizes.get(name, batch) for name in sorted(graph.symbols())}
     return session.plan(graph, numbers), chosen
 
@@ -50,22 +47,28 @@ def made_plan(
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Examples in a batch.")
 @sizes
 @device
-@fallback_option
+@fallback
+@memory_limit
 @no_pass
+@click.option("--buffers", is_flag=True, help="List the buffers too: where they lie, and from which stage to which.")
 @click.option("--check", is_flag=True, help="Verify the graph behind every pass.")
 @graph_options
 @invocation
-def command(state: Invocation, graph, train, batch, sizes, device, fallback, without, check) -> None:
+def command(
+    state: Invocation, graph, train, batch, sizes, device, fallback, memory_limit, without, buffers, check
+) -> None:
     """The compiled plan: kernels with the lines that they come from, variants, FLOPs, bytes, placement, memory.
 
     \b
     flownet plan graphs/resnet20.yaml --train --batch 64
     flownet plan graphs/resnet20.yaml --device cpu --json
     flownet plan graphs/resnet20.yaml --no-pass fuse_epilogues
+    flownet plan graphs/resnet20.yaml --train --batch 64 --buffers --memory-limit 0
     """
     from flownet.executor.profile import plan_document, source_lines
 
-    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, check)
+    quiet = "cpu" if fallback == "warn" else fallback  # what runs in NumPy is in the table
+    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, quiet, memory_limit, check)
     if state.out.json:
         state.out.document({"device": chosen.description, **plan_document(plan)})
         return
@@ -80,6 +83,12 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
         rows.append((stage, step.kernel, where, step.device, amount(step.flops), size(step.bytes), note))
     state.out.table(("stage", "kernel", "from", "device", "FLOPs", "bytes", "variant"), rows)
     found = plan_document(plan)
+    if buffers:
+        lives = [
+            (b["offset"], b["name"], size(b["bytes"]), f"{b['first']} to {b['last']}")
+            for b in sorted(found["buffers"], key=lambda b: (b["first"], b["offset"]))
+        ]
+        state.out.table(("offset", "buffer", "size", "lives in stages"), lives)
     state.out.say(
         f"peak memory {size(found['peak_bytes'])}, of which the arena {size(found['arena_bytes'])} for {len(found['buffers'])} buffers"
     )

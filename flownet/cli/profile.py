@@ -8,8 +8,8 @@ import time
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph, graph_options, no_pass, sizes
-from flownet.cli.plan import fallback_option, made_plan
+from flownet.cli.options import device, fallback, graph, graph_options, memory_limit, no_pass, sizes
+from flownet.cli.plan import made_plan
 
 __all__ = ["command"]
 
@@ -20,7 +20,8 @@ __all__ = ["command"]
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Examples in a batch.")
 @sizes
 @device
-@fallback_option
+@fallback
+@memory_limit
 @no_pass
 @click.option(
     "--repeats",
@@ -33,7 +34,9 @@ __all__ = ["command"]
 @click.option("--trace", metavar="FILE", help="Write a trace for https://ui.perfetto.dev or chrome://tracing.")
 @graph_options
 @invocation
-def command(state: Invocation, graph, train, batch, sizes, device, fallback, without, repeats, top, trace) -> None:
+def command(
+    state: Invocation, graph, train, batch, sizes, device, fallback, memory_limit, without, repeats, top, trace
+) -> None:
     """Run a graph on zeros kernel by kernel, and say what each takes: time, GFLOP/s, GB/s, share of the device's peak.
 
     \b
@@ -45,7 +48,7 @@ def command(state: Invocation, graph, train, batch, sizes, device, fallback, wit
     from flownet.executor.profile import measure, source_lines
     from flownet.executor.profile import trace as trace_of
 
-    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback)
+    plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, memory_limit)
     for value in plan.graph.inputs:
         plan.program.feed(value.name, np.zeros(tuple(value.type.shape), value.type.dtype.numpy))  # type: ignore[arg-type]
     plan.program.run()

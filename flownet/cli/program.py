@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback as tracebacks
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -18,7 +20,7 @@ import flownet as package
 from flownet.cli.commands import LazyCommand, builtin_commands
 from flownet.cli.invocation import Invocation
 from flownet.cli.options import plugin_dir
-from flownet.errors import Diagnostic, FlownetError, near_names
+from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError, near_names
 
 __all__ = ["Program", "flownet"]
 
@@ -79,6 +81,7 @@ class Program(click.Group):
         wants_traceback = "--traceback" in given or bool(os.environ.get("FLOWNET_TRACEBACK"))
         given = [text for text in given if text != "--traceback"]  # it may stand anywhere
         state = Invocation()
+        shown_before, warnings.showwarning = warnings.showwarning, partial(_show_warning, state, warnings.showwarning)
         try:
             result = super().main(
                 given, prog_name or "flownet", complete_var, standalone_mode=False, obj=state, **extra
@@ -108,9 +111,19 @@ class Program(click.Group):
                 tracebacks.print_exc()
             _tell(state, [_our_bug(error, wants_traceback)])
             status = 3
+        finally:
+            warnings.showwarning = shown_before
         if standalone_mode:
             sys.exit(status)
         return status
+
+
+def _show_warning(state: Invocation, otherwise: Callable[..., None], message: Any, *rest: Any, **named: Any) -> None:
+    """Warnings that are diagnostics as diagnostics, others as they were."""
+    if isinstance(message, DiagnosticWarning):
+        state.out.diagnostics([message.diagnostic])
+    else:
+        otherwise(message, *rest, **named)
 
 
 def _tell(state: Invocation, diagnostics: Sequence[Diagnostic]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph, graph_options, no_pass, seed
+from flownet.cli.options import device, fallback, graph, graph_options, no_pass, seed
 from flownet.cli.output import duration
 from flownet.errors import FlownetError, near_names
 
@@ -42,13 +42,14 @@ __all__ = ["command"]
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Run at most so many examples at once.")
 @click.option("--resize", is_flag=True, help="Scale pictures to the size that the graph takes.")
 @device
+@fallback
 @seed
 @no_pass
 @graph_options
 @invocation
 def command(
     state: Invocation, graph: str, weights: str | None, inputs: tuple[str, ...], output: str | None,
-    fetch: tuple[str, ...], batch: int | None, resize: bool, device: str, seed: int | None, without: tuple[str, ...],
+    fetch: tuple[str, ...], batch: int | None, resize: bool, device: str, fallback: str, seed: int | None, without: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Run a graph on files, and write its outputs.
 
@@ -63,7 +64,9 @@ def command(
     from flownet.network import compile
 
     document = state.load(graph)
-    network = compile(document, device=device, seed=seed, weights=weights, registry=state.registry, without=without)
+    network = compile(
+        document, device=device, seed=seed, weights=weights, registry=state.registry, without=without, fallback=fallback,
+    )  # fmt: skip
     if weights is None and network.weights:
         state.out.warn("untrained", "no `--weights`: the parameters are as they start, untrained")
     arrays = _arrays(network, inputs, resize)

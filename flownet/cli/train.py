@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flownet.cli.invocation import Invocation, invocation
-from flownet.cli.options import device, graph_options, no_pass, seed
+from flownet.cli.options import device, fallback, graph_options, memory_limit, no_pass, seed
 from flownet.cli.output import Output, duration
 from flownet.cli.progress import TrainingProgress, figure
 from flownet.errors import FlownetError
@@ -40,6 +40,8 @@ _LATEST = "<latest>"
 )  # fmt: skip
 @click.option("--weights", metavar="FILE", help="Start from these weights.")
 @device
+@fallback
+@memory_limit
 @seed
 @no_pass
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but the result.")
@@ -48,7 +50,7 @@ _LATEST = "<latest>"
 def command(
     state: Invocation, graph: str | None, epochs: int | None, out: str | None, resume: str | None,
     checkpoint_every: int | None,
-    weights: str | None, device: str, seed: int | None, without: tuple[str, ...], quiet: bool,
+    weights: str | None, device: str, fallback: str, memory_limit: int | None, seed: int | None, without: tuple[str, ...], quiet: bool,
 ) -> int:  # fmt: skip
     """Train a graph file as its `train` section says.
 
@@ -69,7 +71,9 @@ def command(
     document = state.load(graph)
     if epochs is not None and document.train is not None:
         document = replace(document, train=replace(document.train, epochs=epochs))
-    network = compile(document, device=device, seed=seed, weights=weights, registry=state.registry, without=without)
+    network = compile(
+        document, device=device, seed=seed, weights=weights, registry=state.registry, without=without, fallback=fallback, memory_limit=memory_limit,
+    )  # fmt: skip
     progress = TrainingProgress(state.out, quiet)
     progress.say(f"device: {network.session.device.description}" + _why(network.session.device))
     with progress:

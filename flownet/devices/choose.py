@@ -13,21 +13,27 @@ from flownet.registry import Registry
 __all__ = ["choose_device"]
 
 
-def choose_device(name: str = "auto", registry: Registry | None = None, *, fallback: str = "warn") -> Device:
+def choose_device(
+    name: str = "auto", registry: Registry | None = None, *, fallback: str = "warn", memory_limit: int | None = None
+) -> Device:
     """The device called `name`: `auto`, `cpu`, `opencl`, `opencl:0`, `opencl:nvidia`, or a plugin's.
+
+    fallback, memory_limit: as the OpenCL device takes them; the others have no use for them
 
     `device.reason` says what was taken and why. Raises FlownetError (`no-device`, `unknown-device`).
     """
     kind, _, rest = name.partition(":")
-    kernels = dict(registry.items("kernel")) if registry else None
+    options: dict[str, Any] = {
+        "fallback": fallback, "memory_limit": memory_limit, "kernels": dict(registry.items("kernel")) if registry else None,
+    }  # fmt: skip
     if kind == "auto":
-        return _automatic(fallback, kernels)
+        return _automatic(options)
     if kind == "cpu" and not rest:
         return _with_reason(CPU(), "asked for")
     if kind == "opencl":
         from flownet.devices.opencl.device import OpenCL
 
-        return _with_reason(OpenCL(name, fallback=fallback, kernels=kernels), "asked for")
+        return _with_reason(OpenCL(name, **options), "asked for")
     found = registry.find("device", kind) if registry else None
     if found is None:
         known = ["auto", "cpu", "opencl", *(registry.names("device") if registry else [])]
@@ -39,7 +45,7 @@ def choose_device(name: str = "auto", registry: Registry | None = None, *, fallb
     return _with_reason(found(), "asked for")
 
 
-def _automatic(fallback: str, kernels: Mapping[str, Any] | None) -> Device:
+def _automatic(options: Mapping[str, Any]) -> Device:
     from flownet.devices.opencl.platforms import found_devices
 
     problems = []
@@ -47,7 +53,7 @@ def _automatic(fallback: str, kernels: Mapping[str, Any] | None) -> Device:
         from flownet.devices.opencl.device import OpenCL
 
         try:
-            device: Device = OpenCL(found.id, fallback=fallback, kernels=kernels)
+            device: Device = OpenCL(found.id, **options)
         except FlownetError as error:  # a driver that does not work is set aside, and said so
             problems.append(f"{found.describe()} was set aside: {error.diagnostics[0].message}")
             continue

@@ -56,7 +56,11 @@ def source_lines(graph: Graph, step: Step) -> tuple[str, ...]:
 
 def trace(measured: Sequence[Measured], graph: Graph) -> dict[str, Any]:
     """The steps one behind the other in the trace-event format: https://ui.perfetto.dev opens it."""
-    events, now = [], 0.0
+    events: list[dict[str, Any]] = [
+        {"name": "process_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": f"flownet: {graph.name}"}},
+        {"name": "thread_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": "steps, each measured alone"}},
+    ]
+    now = 0.0
     for m in measured:
         facts = {
             "nodes": list(m.step.nodes),
@@ -85,13 +89,15 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     memory = schedule if schedule is not None else getattr(program, "memory", None)
     buffers = []
     if memory is not None:
+        setup = getattr(memory, "setup", ())  # stages before the first; what they make lives from then on
+        made_there = {name for stage in setup for launch in stage.launches for name in launch.writes}
         buffers = [
             {
                 "name": life.name,
                 "bytes": life.nbytes,
                 "offset": int(memory.offsets[life.name]),
-                "first": life.first,
-                "last": life.last,
+                "first": 0 if life.name in made_there else life.first + len(setup),
+                "last": life.last + len(setup),
             }
             for life in memory.lifetimes.values()
         ]

@@ -11,12 +11,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from flownet.source import Span
 from flownet.types import TensorType, symbols_of
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Graph", "Kind", "Node", "Origin", "Value"]
 
@@ -78,7 +79,8 @@ class Node:
     """One application of an op: `inputs` maps the op's argument names to value names, `outputs` follow `op.outputs`.
 
     An optional argument that is left out is absent from `inputs`. The arguments of a variadic op are `x0`, `x1`, …
-    `after` names nodes that must run earlier although no value flows (an in-place update after all readers).
+    `after` names nodes that must run earlier although no value flows (an in-place update after all readers). `device` is where
+    it runs if not where the graph does, and `reason` why.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Node:
     origin: Origin = field(default=Origin(), compare=False)
     device: str | None = None
     after: tuple[str, ...] = ()
+    reason: str = field(default="", compare=False)
 
 
 class Graph:
@@ -176,18 +179,48 @@ class Graph:
 
     def digraph(self) -> nx.DiGraph:
         """The nodes' names as a networkx graph: an edge wherever one must run before the other."""
+        import networkx as nx  # for who looks at graphs; it takes a quarter of a second, which a start has not
+
         graph = nx.DiGraph()
         graph.add_nodes_from(self.nodes)
+        graph.add_edges_from((earlier, later) for earlier, names in self._followers().items() for later in names)
+        return graph
+
+    def _followers(self) -> dict[str, dict[str, None]]:
+        """For each node those that must run later, since they use what it makes or say so."""
+        followers: dict[str, dict[str, None]] = {name: {} for name in self.nodes}
         for node in self.nodes.values():
             for name in node.inputs.values():
                 if (producer := self.values[name].producer) is not None:
-                    graph.add_edge(producer, node.name)
-            graph.add_edges_from((earlier, node.name) for earlier in node.after if earlier in self.nodes)
-        return graph
+                    followers[producer][node.name] = None
+            for earlier in node.after:
+                if earlier in self.nodes:
+                    followers[earlier][node.name] = None
+        return followers
 
     def topological(self) -> Iterator[Node]:
-        """The nodes in an order in which every value is made before it is used."""
-        return (self.nodes[name] for name in nx.topological_sort(self.digraph()))
+        """The nodes in an order in which every value is made before it is used.
+
+        Generation by generation: first those that wait for nobody, then those that wait for these alone, and so on.
+        """
+        followers = self._followers()
+        waiting = dict.fromkeys(self.nodes, 0)
+        for names in followers.values():
+            for name in names:
+                waiting[name] += 1
+        generation = [name for name, count in waiting.items() if not count]
+        found = 0
+        while generation:
+            following: list[str] = []
+            for name in generation:
+                found += 1
+                yield self.nodes[name]
+                for follower in followers[name]:
+                    waiting[follower] -= 1
+                    if not waiting[follower]:
+                        following.append(follower)
+            generation = following
+        assert found == len(self.nodes), "the graph has a cycle"
 
     def ancestors(self, targets: Iterable[str]) -> set[str]:
         """The names of the nodes that the values `targets` depend on."""

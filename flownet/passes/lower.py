@@ -31,7 +31,7 @@ def lower(graph: Graph, kernels: Mapping[str, Any], fallback: str = "warn") -> G
 
     kernels: op name (`conv2d`, `conv2d.backward_x`) -> lowering `f(op, g, *inputs)`, which returns the node's values: one, a tuple
              in the outputs' order, or a mapping by output
-    fallback: "error" raises FlownetError (`no-kernel`) for a node without kernels
+    fallback: "error" raises FlownetError (`no-kernel`) for a node without kernels; else NumPy computes it
     """
     graph = graph.copy()
     replacements: dict[str, str] = {}
@@ -66,7 +66,7 @@ def lower(graph: Graph, kernels: Mapping[str, Any], fallback: str = "warn") -> G
                 "no-kernel", f"the node `{node.name}` cannot run on the device: {reason}", span=node.origin.span,
                 help="`--fallback warn` lets NumPy compute it",
             )  # fmt: skip
-        graph.nodes[node.name] = replace(node, device="cpu")
+        graph.nodes[node.name] = replace(node, device="cpu", reason=reason)
     final = {name: _end(replacements, name) for name in replacements}
     graph.replace_values(final)
     return graph

@@ -13,13 +13,20 @@ from flownet.passes.fuse_reductions import fuse_reductions
 from flownet.passes.lower import lower
 from flownet.passes.merge_common_nodes import merge_common_nodes
 from flownet.passes.pipeline import PIPELINE, Pass
+from flownet.passes.recompute import recompute
 from flownet.passes.remove_dead_nodes import remove_dead_nodes
 
 __all__ = ["opencl_pipeline"]
 
 
-def opencl_pipeline(fallback: str = "warn", kernels: Mapping[str, Any] | None = None) -> tuple[Pass, ...]:
-    """The general passes, then the compiler's; `kernels` are the lowerings by name, those of the process's registry unless given."""
+def opencl_pipeline(
+    fallback: str = "warn", kernels: Mapping[str, Any] | None = None, memory_limit: int | None = None
+) -> tuple[Pass, ...]:
+    """The general passes, then the compiler's.
+
+    kernels:      the lowerings by name, those of the process's registry unless given
+    memory_limit: bytes above which the values of a plan are to be fewer, if that is cheap; None for never
+    """
     from flownet.registry import default_registry
 
     kernels = dict(default_registry().items("kernel")) if kernels is None else kernels
@@ -38,5 +45,8 @@ def opencl_pipeline(fallback: str = "warn", kernels: Mapping[str, Any] | None = 
         Pass(
             "fuse_reductions", lambda graph, target: fuse_reductions(graph)
         ),  # what feeds a reduction alone is never stored
-        Pass("fuse_epilogues", fuse_epilogues),  # last: it takes whole fused groups into products and convolutions
+        Pass("fuse_epilogues", fuse_epilogues),  # it takes whole fused groups into products and convolutions
+        Pass(  # last: what is left is what will lie in memory
+            "recompute", lambda graph, target: graph if memory_limit is None else recompute(graph, memory_limit)
+        ),
     )

@@ -69,7 +69,10 @@ FAMILIES: dict[str, Callable[[Builder], Value]] = {
 
 
 def selftest(name: str) -> dict[str, str]:
-    """Kernel family -> "ok", or what is wrong with it. Forward and, through a training loss, all gradients."""
+    """Kernel family -> "ok", or what is wrong with it. Forward and, through a training loss, all gradients.
+
+    Of convolutions every candidate is tried, also those that are not the first choice; one that is wrong is set aside for good.
+    """
     from flownet.devices.cpu.device import CPU
     from flownet.devices.opencl.device import OpenCL
     from flownet.executor import Session
@@ -100,6 +103,11 @@ def selftest(name: str) -> dict[str, str]:
             wrong = {n: float(np.abs(got[n] - want[n]).max()) / scale[n] for n in want}
             bad = {n: e for n, e in wrong.items() if not e < TOLERANCE}
             found[family] = "ok" if not bad else "wrong: " + ", ".join(f"{n} by {e:.1e}" for n, e in bad.items())
+            aside = [note for asked in device.convolutions for note in device.tuning.check(*asked)]
+            if aside:
+                found[family] += "; " + "; ".join(aside)
+                device.tuning.save()
+            device.convolutions.clear()
         except FlownetError as error:
             found[family] = f"failed: {error.diagnostics[0].message}"
     return found

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from flownet.graph import Builder, Graph
+from flownet.op import Op
 from flownet.passes.differentiate import differentiate
 from flownet.passes.expand_composites import expand_composites
 from flownet.registry import default_registry
 from flownet.types import DType, TensorType
+
+
+@dataclass(frozen=True)
+class OnlyInNumpy(Op):
+    """y = x + 1, with no kernels: as what a plugin may bring"""
+
+    name = "only_in_numpy"
+
+    def infer(self, x):
+        return x
+
+    def forward(self, x):
+        return x + np.float32(1)
 
 
 def op(name, **attributes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.program import OpenCLProgram
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.tuning import Tuning
+from flownet.errors import Diagnostic, DiagnosticWarning
 from flownet.graph import Graph
 from flownet.passes.opencl_pipeline import opencl_pipeline
 from flownet.types import TensorType
@@ -27,15 +29,18 @@ __all__ = ["OpenCL"]
 class OpenCL(Device):
     """Generated kernels on an OpenCL device.
 
-    fallback: what happens to an op without kernels: "cpu" (NumPy computes it), "warn" (the same, and says so), "error"
-    kernels:  lowerings by op name; those of the process's registry unless given
+    fallback:     what happens to an op without kernels: "cpu" (NumPy computes it), "warn" (the same, and says so), "error"
+    kernels:      lowerings by op name; those of the process's registry unless given
+    memory_limit: bytes that a plan's values should not exceed, where computing some again avoids it; what the device gives at
+                  once unless given
     """
 
     name = "opencl"
 
     def __init__(
-        self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None
-    ) -> None:
+        self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None,
+        memory_limit: int | None = None,
+    ) -> None:  # fmt: skip
         self.found = find(name)
         self.runtime = Runtime(self.found)
         self.pool = Pool(self.runtime)
@@ -45,7 +50,8 @@ class OpenCL(Device):
         self.convolutions: dict[
             tuple[Convolution, str], Choice
         ] = {}  # what was asked for: `bench --tune` measures these
-        self.passes = opencl_pipeline(fallback, kernels)
+        limit = self.runtime.largest_buffer if memory_limit is None else memory_limit
+        self.passes = opencl_pipeline(fallback, kernels, limit)
         self.reason = ""
 
     @property
@@ -63,6 +69,8 @@ class OpenCL(Device):
         return OpenCLStorage(self.pool, type)
 
     def load(self, graph: Graph, storages: Mapping[str, Storage]) -> OpenCLProgram:
+        if self.fallback == "warn":
+            _tell_of_the_hosts_nodes(graph)
         program: Any = OpenCLProgram(self, graph, storages)  # type: ignore[arg-type]
         return program
 
@@ -89,3 +97,18 @@ class OpenCL(Device):
             runtime.queue.finish()
             best = min(best, time.perf_counter() - start)
         return 2 * v * chains * steps * groups / best / 1e9
+
+
+def _tell_of_the_hosts_nodes(graph: Graph) -> None:
+    """One warning for each reason why nodes run in NumPy though nobody asked for it."""
+    reasons: dict[str, list] = {}
+    for node in graph.nodes.values():
+        if node.device == "cpu" and node.reason:
+            reasons.setdefault(node.reason, []).append(node)
+    for reason, nodes in reasons.items():
+        what = f"the node `{nodes[0].name}` runs" if len(nodes) == 1 else f"{len(nodes)} nodes run"
+        found = Diagnostic(
+            "no-kernel", f"{what} in NumPy, between launches: {reason}", nodes[0].origin.span,
+            help="`--fallback cpu` says nothing of it, `--fallback error` refuses it; `flownet plan` shows the places", severity="warning",
+        )  # fmt: skip
+        warnings.warn(DiagnosticWarning(found), stacklevel=3)

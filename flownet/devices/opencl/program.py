@@ -409,7 +409,7 @@ class OpenCLProgram(Program):
         if launch.kernel is None:
             types = {a: self.graph.values[v].type for a, v in node.inputs.items()}
             flops, _ = node.op.cost(types, [self.graph.values[v].type for v in node.outputs])
-            reason = getattr(node, "reason", "") or f"`{node.op.name}` has no OpenCL kernel"
+            reason = node.reason or "the graph file says so"
             nbytes = sum(int(self.graph.values[v].type.nbytes) for v in (*node.inputs.values(), *node.outputs))  # type: ignore[arg-type]
             return Step(
                 partial(self._run_alone, launch),

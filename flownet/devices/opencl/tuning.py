@@ -1,7 +1,8 @@
 """Measured choices of convolution kernels: the model of costs orders the candidates, a measurement on this device decides.
 
 `flownet bench --tune` measures; results lie in one JSON file per device, driver and target below the cache folder, and every later
-start uses them. A candidate whose result is not that of the others is never chosen.
+start uses them. A candidate whose result is not NumPy's is set aside: it is kept in the same file, so that nothing takes it any more
+on this device with this driver, measured or not. `flownet devices --selftest` tries all candidates of its problems for that.
 """
 
 from __future__ import annotations
@@ -11,20 +12,17 @@ import hashlib
 import json
 import os
 import tempfile
-import time
+import warnings
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
-from flownet.devices.opencl.kernels.kernel import Kernel
 from flownet.devices.opencl.runtime import Runtime, cache_folder
-from flownet.errors import FlownetError
+from flownet.devices.opencl.trial import Trial
+from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError
 
 __all__ = ["Tuning"]
 
-_AGREE = 1e-3  # of the largest element: F(4x4) Winograd against direct sums of some thousand products
+_AGREE = 1e-4  # of the largest element: F(4x4) Winograd is good to 1e-5, a wrong kernel is off by far more
 _SECONDS = 0.05
 
 
@@ -37,36 +35,57 @@ class Tuning:
         key = "\0".join([found.name, found.platform, found.version, found.driver, repr(runtime.target)])
         self.path: Path = cache_folder() / "tuning" / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
         self.chosen: dict[str, str] = {}
+        self.set_aside: dict[str, str] = {}  # candidate -> why
+        self._said: set[str] = set()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or of no use: the model decides
-            self.chosen = json.loads(self.path.read_text())["chosen"]
+            kept = json.loads(self.path.read_text())
+            self.chosen, self.set_aside = dict(kept["chosen"]), dict(kept["set_aside"])
 
     def choose(self, problem: Convolution, direction: str) -> Choice:
-        """The candidate that was measured to be the fastest, else the model's first."""
-        options = candidates(problem, direction, self.runtime.target)
+        """The candidate that was measured to be the fastest, else the model's first; none that was set aside if there is another."""
+        every = candidates(problem, direction, self.runtime.target)
+        options = [c for c in every if _family(c) not in self.set_aside] or every
+        if options[0] is not every[0]:
+            self._say_once(every[0], options[0])
         wanted = self.chosen.get(_key(problem, direction))
         return next((c for c in options if _name(c) == wanted), options[0])
 
+    def _say_once(self, left_out: Choice, taken: Choice) -> None:
+        message = f"the kernel {_family(left_out)} is set aside, and {_name(taken)} is taken"
+        if message in self._said:
+            return
+        self._said.add(message)
+        why = f"on `{self.runtime.found.describe()}` it gave: {self.set_aside[_family(left_out)]}"
+        found = Diagnostic(
+            "kernel-set-aside", message, notes=(why,), severity="warning",
+            help=f"a driver that is updated is tried afresh; to try this one again, delete {self.path}",
+        )  # fmt: skip
+        warnings.warn(DiagnosticWarning(found), stacklevel=4)
+
     def tune(self, problem: Convolution, direction: str) -> list[tuple[str, float, str]]:
-        """Measure all candidates, and keep the fastest that agrees: (name, seconds, note) of each."""
+        """Try all candidates, and keep the fastest that agrees with NumPy: (name, seconds, note) of each."""
+        return self._try(problem, direction, _SECONDS)
+
+    def check(self, problem: Convolution, direction: str) -> list[str]:
+        """What is wrong with candidates, each of which is set aside."""
+        return [f"{name}: {note}" for name, _, note in self._try(problem, direction, 0.0) if note]
+
+    def _try(self, problem: Convolution, direction: str, seconds: float) -> list[tuple[str, float, str]]:
         results: list[tuple[str, float, str]] = []
-        reference: np.ndarray | None = None
+        trial = Trial(problem, direction, self.runtime.target)
         best: tuple[float, str] | None = None
         for choice in candidates(problem, direction, self.runtime.target):
             try:
-                seconds, result = self._measure(choice)
-            except FlownetError as error:
-                results.append((_name(choice), float("inf"), error.diagnostics[0].message))
-                continue
-            if reference is None:
-                reference = result
-            scale = float(np.abs(reference).max()) or 1.0
-            if not float(np.abs(result - reference).max()) <= _AGREE * scale:
-                results.append((_name(choice), seconds, "set aside: its result differs"))
-                continue
-            results.append((_name(choice), seconds, ""))
-            if best is None or seconds < best[0]:
-                best = seconds, _name(choice)
-        if best is not None:
+                least, error = trial.run(choice, self.runtime, seconds)
+                wrong = "" if error <= _AGREE else f"is wrong by {error:.1e} of the largest element"
+            except FlownetError as problem_found:
+                least, wrong = float("inf"), problem_found.diagnostics[0].message
+            if wrong:
+                self.set_aside[_family(choice)] = wrong
+            elif best is None or least < best[0]:
+                best = least, _name(choice)
+            results.append((_name(choice), least, f"set aside: {wrong}" if wrong else ""))
+        if best is not None and seconds:
             self.chosen[_key(problem, direction)] = best[1]
         return results
 
@@ -76,46 +95,17 @@ class Tuning:
         found = self.runtime.found
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
             json.dump(
-                {"device": found.name, "version": found.version, "driver": found.driver, "chosen": self.chosen},
+                {
+                    "device": found.name,
+                    "version": found.version,
+                    "driver": found.driver,
+                    "chosen": self.chosen,
+                    "set_aside": self.set_aside,
+                },
                 file,
                 indent=1,
             )
         os.replace(file.name, self.path)
-
-    def _measure(self, choice: Choice) -> tuple[float, np.ndarray]:
-        kernels: list[Kernel]
-        if choice.direction == "weight_gradient":
-            kernels, out = list(choice.gradient().kernels), "dW"
-        else:
-            prepare = choice.prepare()
-            kernels, out = [*([prepare] if prepare else []), choice.compute()], "Y"
-        buffers: dict[str, Any] = {}
-        arrays: dict[str, np.ndarray] = {}
-        launches = []
-        cl, runtime = self.runtime.cl, self.runtime
-        for kernel in kernels:
-            for a in kernel.arguments:
-                if a.name not in buffers:
-                    arrays[a.name] = np.random.default_rng(len(buffers)).standard_normal(a.size).astype(np.float32)
-                    buffers[a.name] = runtime.buffer_of(arrays[a.name])
-            built = cl.Kernel(runtime.build(kernel.source(), kernel.name), kernel.name)
-            built.set_args(*[buffers[a.name] for a in kernel.arguments])
-            launches.append((built, kernel))
-        timed = launches if choice.direction == "weight_gradient" else launches[-1:]
-
-        def run(these: list) -> None:
-            for built, kernel in these:
-                cl.enqueue_nd_range_kernel(runtime.queue, built, kernel.global_size(), kernel.local)
-            runtime.queue.finish()
-
-        run(launches)
-        least, end = float("inf"), time.perf_counter() + _SECONDS
-        while time.perf_counter() < end:
-            start = time.perf_counter()
-            run(timed)
-            least = min(least, time.perf_counter() - start)
-        cl.enqueue_copy(runtime.queue, arrays[out], buffers[out])
-        return least, arrays[out]
 
 
 def _key(problem: Convolution, direction: str) -> str:
@@ -124,3 +114,8 @@ def _key(problem: Convolution, direction: str) -> str:
 
 def _name(choice: Choice) -> str:
     return f"{choice.family} {choice.shape}"
+
+
+def _family(choice: Choice) -> str:
+    """What is set aside together: a family with a shape of tile in a direction, whatever the image."""
+    return f"{choice.direction} {_name(choice)}"

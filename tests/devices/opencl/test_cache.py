@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 
 from flownet.devices.opencl.kernels.convolution import Convolution, candidates
 from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.runtime import Runtime
+from flownet.devices.opencl.trial import Trial
 from flownet.devices.opencl.tuning import Tuning
 from tests.devices.opencl.opencl_devices import device_ids
 
@@ -63,3 +66,51 @@ def test_tuning_is_kept_for_the_device(runtime):
     assert f"{choice.family} {choice.shape}" == fastest
     (tuning.path).write_text("{broken")
     assert Tuning(runtime).chosen == {}
+
+
+def test_a_candidate_that_is_wrong_is_named_and_set_aside(runtime, monkeypatch):
+    """Even one that stands first, against which the others once were compared."""
+    problem = Convolution(2, 16, 8, 8, 16, padding=((1, 1), (1, 1)))
+    first, *others = candidates(problem, "forward", runtime.target)
+    honest = Trial.run
+
+    def lying(self, choice, *arguments):
+        seconds, error = honest(self, choice, *arguments)
+        return (0.0, 0.5) if choice == first else (seconds, error)
+
+    monkeypatch.setattr(Trial, "run", lying)
+    tuning = Tuning(runtime)
+    results = tuning.tune(problem, "forward")
+    assert [note for _, _, note in results] == [
+        "set aside: is wrong by 5.0e-01 of the largest element",
+        *[""] * len(others),
+    ]
+    tuning.save()
+    again = Tuning(runtime)
+    other = Convolution(1, 16, 8, 8, 16, padding=((1, 1), (1, 1)))  # not tuned: the model decides
+    for asked in (problem, other):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert again.choose(asked, "forward").shape != first.shape
+        if asked is problem:
+            (found,) = (warning.message.diagnostic for warning in caught)
+            assert found.code == "kernel-set-aside" and str(first.shape) in found.message
+            assert "is taken" in found.message and "is wrong by 5.0e-01" in found.notes[0]
+
+
+PLAIN = Convolution(2, 16, 8, 8, 16, padding=((1, 1), (1, 1)))
+FIRST_LAYER = Convolution(1, 3, 9, 7, 20, planar=True)  # nobody asks for the gradient of the picture that is fed
+
+
+@pytest.mark.parametrize(
+    ("problem", "direction"),
+    [
+        (PLAIN, "forward"),
+        (PLAIN, "input_gradient"),
+        (PLAIN, "weight_gradient"),
+        (FIRST_LAYER, "forward"),
+        (FIRST_LAYER, "weight_gradient"),
+    ],
+)
+def test_all_candidates_agree_with_numpy(runtime, problem, direction):
+    assert Tuning(runtime).check(problem, direction) == []
