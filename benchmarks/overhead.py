@@ -144,6 +144,10 @@ def main() -> None:
     for row in found["graphs"]:
         seconds = " ".join(f"{row[key]:6.2f} s" for key in ("load_s", "plan_s", "total_s"))
         print(f"{row['nodes']:6,} {seconds} {1000 * row['total_s'] / row['nodes']:9.3f}")
+    least, most = found["graphs"][0], found["graphs"][-1]
+    print(
+        f"{most['nodes'] / least['nodes']:.0f} times the nodes take {most['total_s'] / least['total_s']:.1f} times as long"
+    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from flownet.source import Span
@@ -92,6 +92,11 @@ class FlownetError(Exception):
     def of(cls, code: str, message: str, *notes: str, span: Span | None = None, help: str = "") -> Self:
         """An error with one diagnostic."""
         return cls(Diagnostic(code, message, span, notes, help))
+
+    def placed(self, spans: Iterable[Span]) -> Self:
+        """The same with the first of `spans` for those diagnostics that have no place yet."""
+        first = next(iter(spans), None)
+        return type(self)(replace(d, span=d.span or first) for d in self.diagnostics)
 
     def __str__(self) -> str:
         return "\n\n".join(str(diagnostic) for diagnostic in self.diagnostics)

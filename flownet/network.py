@@ -61,7 +61,7 @@ class Network:
     ) -> dict[str, np.ndarray]:
         """The outputs by name, as outside of training, for inputs by name (any batch size).
 
-        fetch: values to return instead of the graph's outputs: any node's name, `node.output`, or a parameter
+        fetch: values to return instead of the graph's outputs: any node's or block's name, `node.output`, or a parameter
         """
         graph = self._fetching(tuple(fetch)) if fetch else self.inference
         return self.session.run(graph, self._arrays({**(inputs or {}), **named}))
@@ -77,8 +77,13 @@ class Network:
         sizes = sizes_of(self.inference, arrays)
         key = ("gradients", of, wrt, tuple(sorted(sizes.items())))
         if key not in self._derived:
-            graph = specialise_inference(self._with_outputs((of, *wrt), Kind.RESULT).bind(sizes))
-            real = {name: graph.outputs.get(name, name) for name in (of, *wrt)}
+            declared = self._with_outputs((of, *wrt))
+            sources = {
+                n: value for n, value in declared.outputs.items() if declared.values[value].kind is not Kind.RESULT
+            }
+            declared.outputs = {name: value for name, value in declared.outputs.items() if name not in sources}
+            graph = specialise_inference(declared.bind(sizes))
+            real = {**sources, **graph.outputs}  # passes may have replaced results, not what they are made from
             graph, found = differentiate(graph, real[of], [real[name] for name in wrt])
             graph.outputs = {name: found[real[name]] for name in wrt}
             graph.updates = {}
@@ -102,18 +107,11 @@ class Network:
             saved = read_tensors(weights)
             check_record(saved.metadata.get("plugins", {}), self.registry, f"`{weights}`")
             weights = saved.tensors
-        own = set(self.weights)
+        own = self.weights
         given = {
             name: np.asarray(array) for name, array in weights.items() if name in own or not _optimizer_state(name)
         }
-        if missing := sorted(own - set(given)):
-            raise FlownetError.of(
-                "weights-mismatch", "the weights are those of another graph",
-                *(f"`{name}` is in the graph, not in the weights" for name in missing[:10]),
-                *(f"`{name}` is in the weights, not in the graph" for name in sorted(set(given) - own)[:10]),
-                help="use the graph file that the weights were trained with",
-            )  # fmt: skip
-        self.session.write(given)
+        self.session.write(given, whole=own)
         return self
 
     def save(self, path: Path | str) -> None:
@@ -136,14 +134,15 @@ class Network:
             self._derived[names] = specialise_inference(self._with_outputs(names))
         return self._derived[names]
 
-    def _with_outputs(self, names: Iterable[str], *kinds: Kind) -> Graph:
-        """The graph as declared with `names` (those of the given kinds, or all) as its outputs."""
+    def _with_outputs(self, names: Iterable[str]) -> Graph:
+        """The graph as declared with `names` as its outputs: of values, of the file's outputs, or of uses of blocks."""
         graph = self.graph.copy()
+        known = {**self.document.names, **graph.outputs, **{name: name for name in graph.values}}
         for name in names:
-            if name not in graph.values:
-                help = near_names(name, graph.values) or "`flownet describe` lists them"
+            if name not in known:
+                help = near_names(name, known) or "`flownet describe` lists them"
                 raise FlownetError.of("unknown-value", f"the graph has no value `{name}`", help=help)
-        graph.outputs = {name: name for name in names if not kinds or graph.values[name].kind in kinds}
+        graph.outputs = {name: known[name] for name in names}
         return graph
 
 

@@ -228,7 +228,7 @@ class Registry:
         except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must not take the rest down
             problem = Diagnostic(
                 "broken-plugin", f"plugin `{name}` could not be loaded: {type(error).__name__}: {error}",
-                notes=tuple(filter(None, [_last_line(error)])),
+                notes=tuple(filter(None, [_where(error, origin)])),
                 help=f"mend or uninstall `{name}`; everything else goes on working",
             )  # fmt: skip
         if name in self.plugins and self.plugins[name].problem is None:
@@ -295,7 +295,7 @@ class Listeners:
         name = listener.plugin_name
         problem = Diagnostic(
             "broken-plugin", f"plugin `{name}` failed in `{hook}`: {type(error).__name__}: {error}",
-            notes=tuple(filter(None, [_last_line(error)])), help="training goes on without it", severity="warning",
+            notes=tuple(filter(None, [_where(error, self._registry.plugins[name].origin)])), help="training goes on without it", severity="warning",
         )  # fmt: skip
         self._registry.plugins[name].problem = problem
         self._registry.manager.unregister(listener.plugin)
@@ -438,12 +438,32 @@ def _distribution(point: importlib.metadata.EntryPoint) -> str:
     return point.dist.name if point.dist else point.name
 
 
-def _last_line(error: BaseException) -> str:
-    """Where in the plugin's own text it happened."""
+def _where(error: BaseException, origin: str) -> str:
+    """The line of the plugin's own text at which it happened, not one of the libraries that it called."""
+    own = (origin,) if origin.endswith(".py") else _files_of(origin)
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"in {error.filename}, line {error.lineno}"
+    last = found = ""
     frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
+    while frame is not None:
+        file = frame.tb_frame.f_code.co_filename
+        last = f"in {file}, line {frame.tb_lineno}"
+        if any(Path(file).is_relative_to(Path(each).resolve()) for each in own):
+            found = last
         frame = frame.tb_next
-    return f"in {frame.tb_frame.f_code.co_filename}, line {frame.tb_lineno}" if frame is not None else ""
+    return found or last
+
+
+def _files_of(entry_point: str) -> tuple[str, ...]:
+    """The files or folders of the package that an entry point (`package.module:plugin`) leads into."""
+    package = entry_point.partition(":")[0].partition(".")[0]
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return ()
+    if spec is None:
+        return ()
+    return tuple(spec.submodule_search_locations or ()) or ((spec.origin,) if spec.origin else ())
 
 
 @cache

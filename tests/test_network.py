@@ -185,3 +185,64 @@ def test_the_public_names_are_there() -> None:
         assert getattr(flownet, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         flownet.nothing
+
+
+def test_all_that_differs_in_the_weights_is_told_at_once() -> None:
+    net = network()
+    weights = net.weights
+    weights["extra"] = weights.pop("dense_1.bias")
+    weights["logits.weight"] = weights["logits.weight"][:2]
+    with pytest.raises(FlownetError) as error:
+        net.bind(weights)
+    assert [note.split(";")[0] for note in error.value.diagnostics[0].notes] == [
+        "`dense_1.bias` is in the graph, not in the weights",
+        "`extra` is in the weights, not in the graph",
+        "`logits.weight` is [2, 16] in the weights, float32[3, 16] in the graph",
+    ]
+
+
+def test_of_many_names_that_differ_the_first_ten_are_told() -> None:
+    net = network()
+    with pytest.raises(FlownetError) as error:
+        net.bind({**net.weights, **{f"other_{i}": np.zeros(2) for i in range(30)}})
+    notes = error.value.diagnostics[0].notes
+    assert len(notes) == 11
+    assert notes[-1] == "… and of 20 more the same is true"
+
+
+WITH_BLOCKS = """
+blocks:
+  head:
+    inputs: [x]
+    outputs: {main: tanh_1, before: dense_1}
+    nodes:
+      - dense: {units: 3}
+      - tanh
+inputs: {x: 'float32[N, 4]'}
+nodes:
+  - head: {name: logits}
+  - dense: {name: twice, units: 3, repeat: 2}
+outputs: {answer: twice}
+"""
+
+
+def test_a_block_s_name_is_its_output_s() -> None:
+    net = flownet.load(WITH_BLOCKS, device="cpu")
+    other = {
+        "logits": "logits/tanh_1", "logits.before": "logits/dense_1", "logits.main": "logits/tanh_1", "twice": "twice/1",
+        "answer": "twice/1",
+    }  # fmt: skip
+    by_block, by_node = net.run(x=X, fetch=list(other)), net.run(x=X, fetch=list(set(other.values())))
+    assert list(by_block) == list(other)
+    for block, node in other.items():
+        np.testing.assert_array_equal(by_block[block], by_node[node])
+
+
+def test_gradients_know_a_block_by_its_name() -> None:
+    net = flownet.load(WITH_BLOCKS, device="cpu")
+    found = net.gradients("twice", ["x", "logits", "logits/dense_1.weight"], x=X)
+    want = net.gradients("twice/1", ["x", "logits/tanh_1", "logits/dense_1.weight"], x=X)
+    assert list(found) == ["x", "logits", "logits/dense_1.weight"]
+    for array, expected in zip(found.values(), want.values(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert np.abs(found["logits"]).max() > 0

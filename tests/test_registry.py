@@ -278,6 +278,25 @@ def test_the_place_of_a_failure_is_told(registry: Registry, tmp_path: Path) -> N
     assert found.problem.notes == (f"in {tmp_path / 'fails.py'}, line 2",)
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('import json\n\njson.loads("{")\n', 3),
+        ("x = 1\n\ny = 3 4\n", 3),
+        ("def f():\n    return int('three')\n\n\nf()\n", 2),
+        ("from dataclasses import dataclass\n\n\n@dataclass\nclass A:\n    x: list = []\n", 4),
+        ("import a_module_that_nobody_has\n", 1),
+    ],
+)
+def test_the_place_of_a_failure_is_in_the_plugin_whoever_raises(
+    registry: Registry, tmp_path: Path, text: str, line: int
+) -> None:
+    (tmp_path / "fails.py").write_text(text)
+    (found,) = registry.load_directory(tmp_path)
+    assert found.problem is not None
+    assert found.problem.notes == (f"in {tmp_path / 'fails.py'}, line {line}",)
+
+
 def test_two_files_of_one_name(registry: Registry, tmp_path: Path) -> None:
     for folder, name in (("a", "left"), ("b", "right")):
         (tmp_path / folder).mkdir()

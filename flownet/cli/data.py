@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from flownet.cli.invocation import Invocation, invocation
 from flownet.cli.options import as_json, data_dir, plugin_dir
+from flownet.errors import FlownetError
 
 __all__ = ["command"]
 
@@ -90,7 +92,15 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
     from flownet.data.catalogue import describe_dataset, options_of
 
     datasets, augmentations = dict(state.registry.items("dataset")), dict(state.registry.items("augmentation"))
-    found = describe_dataset({"dataset": dataset, **_read(texts)}, datasets, augmentations, state.data_dir, check=check)
+    try:
+        found = describe_dataset(
+            {"dataset": dataset, **_read(texts)}, datasets, augmentations, state.data_dir, check=check
+        )
+    except FlownetError as error:
+        if {d.code for d in error.diagnostics} == {"missing-option"} and not state.out.json:
+            state.out.say(f"{dataset}: {datasets[dataset].summary}")  # what there is to give is what the user asks for
+            _say_options(state, options_of(datasets[dataset]))
+        raise
     if state.out.json:
         state.out.document(found.to_json())
     else:
@@ -109,12 +119,15 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
             state.out.say()
             state.out.table(("field", "type", "kind", "classes"), fields)
         state.out.say()
-        options = options_of(datasets[dataset])
-        rows = [(o.name, o.type, "required" if o.required else _written(o.default)) for o in options]
-        state.out.table(("option", "type", "default"), rows)
+        _say_options(state, options_of(datasets[dataset]))
     if found.problem:
         state.out.diagnostics([found.problem])
     return int(found.state in ("missing", "damaged"))
+
+
+def _say_options(state: Invocation, options: Iterable[Any]) -> None:
+    rows = [(o.name, o.type, "required" if o.required else _written(o.default)) for o in options]
+    state.out.table(("option", "type", "default"), rows)
 
 
 @command.command()

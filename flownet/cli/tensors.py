@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _read(file: str, name: str, type: TensorType, resize: bool) -> np.ndarray:
         if ending == ".npz":
             return _one_of(_npz(path), key or name, path)
         if ending == ".npy":
-            return np.load(path, allow_pickle=False)
+            return _npy(path)
         if ending == ".json":
             found = json.loads(Path(path).read_text())
             return _json(found[name] if isinstance(found, dict) and name in found else found, path)
@@ -98,11 +99,47 @@ def _read(file: str, name: str, type: TensorType, resize: bool) -> np.ndarray:
 def _npz(path: str) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise FlownetError.of("no-input-file", f"there is no file `{path}`")
+    if not zipfile.is_zipfile(path):
+        raise _no_numpy(path, ".npz")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zipfile, zlib and NumPy each have errors of their own
-        raise FlownetError.of("bad-input-file", f"`{path}` is no whole .npz: {error}") from None
+        raise _objects(path) if "allow_pickle" in str(error) else _damaged(path, error) from None
+
+
+def _npy(path: str) -> np.ndarray:
+    with open(path, "rb") as file:
+        if file.read(len(_NPY)) != _NPY:
+            raise _no_numpy(path, ".npy")
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:  # a damaged header is Python text, and can fail in any way in which that can
+        raise _objects(path) if "allow_pickle" in str(error) else _damaged(path, error) from None
+
+
+_NPY = b"\x93NUMPY"
+
+
+def _no_numpy(path: str, ending: str) -> FlownetError:
+    what = "it is empty" if not Path(path).stat().st_size else f"it does not begin as an {ending} does"
+    return FlownetError.of(
+        "bad-input-file", f"`{path}` is no {ending} file, in spite of its name", what,
+        help=f"write it by `numpy.save{'z' if ending == '.npz' else ''}`, or give .json or a picture",
+    )  # fmt: skip
+
+
+def _objects(path: str) -> FlownetError:
+    return FlownetError.of(
+        "bad-input-file", f"`{path}` holds Python objects, not numbers",
+        "objects are stored as pickles, which can run any code as they are read",
+        help="save it again with numbers only: `array.astype(float)` says what is none",
+    )  # fmt: skip
+
+
+def _damaged(path: str, error: Exception) -> FlownetError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return FlownetError.of("bad-input-file", f"`{path}` is damaged, or cut off: {reason}", help="write it again")
 
 
 def _one_of(arrays: Mapping[str, np.ndarray], key: str, path: str) -> np.ndarray:

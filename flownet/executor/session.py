@@ -6,7 +6,7 @@ without decisions; which sizes arrive is decided here, once a call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,16 +67,22 @@ class Session:
         """All parameters and states, copied to the host."""
         return {name: storage.read() for name, storage in self.storages.items()}
 
-    def write(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set parameters and states; others keep their values. Raises FlownetError (`weights-mismatch`), changing nothing."""
-        problems = []
-        for name, array in arrays.items():
-            if name not in self.storages:
-                problems.append(f"`{name}` is not in the graph; {near_names(name, self.storages) or 'no name is near'}")
-            elif tuple(array.shape) != tuple(self.storages[name].type.shape):
-                problems.append(
-                    f"`{name}` is {list(array.shape)} in the weights, {self.storages[name].type} in the graph"
-                )
+    def write(self, arrays: Mapping[str, np.ndarray], whole: Iterable[str] = ()) -> None:
+        """Set parameters and states; others keep their values.
+
+        whole: names that must all be among `arrays`
+
+        Raises FlownetError (`weights-mismatch`) with all that is missing, surplus, or of another shape, changing nothing.
+        """
+        held = self.storages
+        missing = [name for name in whole if name not in arrays]
+        surplus = [name for name in arrays if name not in held]
+        others = [name for name in arrays if name in held and tuple(arrays[name].shape) != tuple(held[name].type.shape)]
+        problems = [
+            *_listed(missing, lambda name: f"`{name}` is in the graph, not in the weights"),
+            *_listed(surplus, lambda name: f"`{name}` is in the weights, not in the graph{_near(name, () if missing else held)}"),
+            *_listed(others, lambda name: f"`{name}` is {list(arrays[name].shape)} in the weights, {held[name].type} in the graph"),
+        ]  # fmt: skip
         if problems:
             raise FlownetError.of(
                 "weights-mismatch", "the weights are those of another graph", *problems,
@@ -112,6 +118,20 @@ class Session:
         """Run `graph` on arrays; their shapes say the sizes of its symbols."""
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
         return self.plan(graph, sizes_of(graph, arrays))(arrays)
+
+
+def _listed(names: Sequence[str], told: Callable[[str], str]) -> list[str]:
+    """What is to be told of the first names: those of a deep network would fill screens."""
+    more = [f"… and of {len(names) - _MOST} more the same is true"] if len(names) > _MOST else []
+    return [*map(told, names[:_MOST]), *more]
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = near_names(name, known)
+    return f"; {near}" if near else ""
+
+
+_MOST = 10
 
 
 def starting_array(value: Value, seed: int) -> np.ndarray:

@@ -76,6 +76,7 @@ class Document:
     vars:     the variables' values
     warnings: what is suspicious and yet no error
     nodes:    the nodes in full form, in the order of the file
+    names:    what else values are called: a block's or a repetition's name, or one of its outputs' -> the value
     folder:   where the file lies, which relative paths of data start from; None for a graph made in Python
     """
 
@@ -87,3 +88,4 @@ class Document:
     warnings: tuple[Diagnostic, ...] = ()
     nodes: tuple[Declaration, ...] = ()
     folder: Path | None = None
+    names: Mapping[str, str] = field(default_factory=dict)

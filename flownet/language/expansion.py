@@ -90,6 +90,10 @@ class Expansion:
             entity = self._repeated(op, form, scope, name, repeat, index, inputs, chained)
         if name is not None:
             self._enter(name, entity, op, scope)
+        elif (
+            head is None or head.get("repeat") is None
+        ):  # it has no place in the graph, and its own mistakes all the same
+            self._check_attributes(op, options, scope)
         return entity
 
     def _form(self, tree: Tree, scope: Scope) -> NodeForm | None:
@@ -277,6 +281,16 @@ class Expansion:
         self._settings(node, options, scope, stack)
         self.nodes.append(node)
         return node
+
+    def _check_attributes(self, op: Scalar, options: TreeMapping | None, scope: Scope) -> None:
+        if op.value in self.blocks or op.value in self.broken:
+            return
+        cls = self._op_class(op, scope.stack)
+        if options is not None and options.dynamic:
+            resolved = resolve(options, scope.names, self.report, scope.stack)
+            options = resolved if isinstance(resolved, TreeMapping) else None
+        if cls is not None:
+            self.components.build(cls, options, op, f"`{op.value}`", "attribute", RESERVED, scope.stack)
 
     def _op_class(self, op: Scalar, stack: tuple[str, ...]) -> type | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from flownet.language.overrides import apply, override_variables, read_overrides
 from flownet.language.plugin_needs import Confirm, meet
 from flownet.language.reading import read_file, read_text
 from flownet.language.report import Report
-from flownet.language.scopes import UNKNOWN, GraphInput, Ref, Scope, Target, as_target
+from flownet.language.scopes import UNKNOWN, FlatNode, GraphInput, Instance, Output, Ref, Scope, Target, as_target
 from flownet.language.tensor_types import read_type
 from flownet.language.training import read_training
 from flownet.language.tree import Mapping as TreeMapping
@@ -155,7 +155,9 @@ class _Loading:
             return None
         self._warn_of_nodes(graph, fetched, train)
         nodes = tuple(assembly.declarations[node.name] for node in expansion.nodes)
-        return Document(graph, train, tuple(plugins), self.name, values, tuple(report.all), nodes, self._folder)
+        warnings = tuple(report.all)
+        names = dict(_other_names(expansion, assembly))
+        return Document(graph, train, tuple(plugins), self.name, values, warnings, nodes, self._folder, names)
 
     @property
     def _folder(self) -> Path | None:
@@ -361,3 +363,16 @@ class _Loading:
                     value.origin.span,
                     help="remove it, or name it in an `in`",
                 )
+
+
+def _other_names(expansion: Expansion, assembly: Assembly) -> Iterator[tuple[str, str]]:
+    """What values can be called besides by their own names: (the path of a block's use, or an output of it; the value)."""
+    for path, entity in expansion.entities.items():
+        if isinstance(entity, FlatNode) and entity.name != path:  # the last one of a repetition
+            found = assembly.value(expansion.resolve(Output(entity, 0)))
+            yield from [(path, found.name)] if found is not None else []
+        elif isinstance(entity, Instance):
+            for i, (output, target) in enumerate(entity.outputs.items()):
+                found = assembly.value(expansion.resolve(target))
+                if found is not None:
+                    yield from [(f"{path}.{output}", found.name), *([(path, found.name)] if i == 0 else [])]

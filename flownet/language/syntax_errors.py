@@ -38,13 +38,26 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
         help = "write `key: value`, with a space after the colon; items of a list begin with `- `"
     elif "found unexpected end of stream" in problem and "quoted" in context:
         message, span, help = "a quote that is opened here is never closed", at_start, "close it"
+    elif "flow" in context and "expected the node content" in problem:
+        got = re.search(r"found '(.+)'", problem)
+        ends = got is None or "stream end" in got[1]
+        message = (
+            f"{_end(file)} comes where a value is due"
+            if ends
+            else f"`{got[1] if got else ''}` stands where a value is due"
+        )
+        help = (
+            "write the value, and close what is open with `}` or `]`"
+            if ends
+            else "write the value, or remove the `,` in front"
+        )
     elif "flow" in context and at_start:
         opened = file.line(at_start.line)[at_start.column - 1 : at_start.column]
         closing = {"[": "]", "{": "}"}.get(opened, "the bracket")
         message, span = f"the `{opened}` that opens here is not closed as YAML expects", at_start
         if at_problem:
             got = re.search(r"but got ('.+'|<.+>)", problem)
-            what = "the end of the file" if got and "stream end" in got[1] else (got[1] if got else problem)
+            what = _end(file) if got and "stream end" in got[1] else (got[1] if got else problem)
             what = what.replace("'", "`")
             notes = (
                 f"in line {at_problem.line}, column {at_problem.column}, "
@@ -72,6 +85,10 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
     elif "did not find expected <document start>" in problem or "expected '<document start>'" in problem:
         message, help = "the file goes on after its end", "check the indentation of this line"
     return FlownetError.of("yaml-syntax", message, *notes, span=span, help=help)
+
+
+def _end(file: SourceFile) -> str:
+    return "the end of the text" if file.name.startswith(("--", "<")) else "the end of the file"
 
 
 def _tab_in_indent(line: str) -> bool:

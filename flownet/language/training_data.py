@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flownet.data.dataset import Dataset
 from flownet.errors import FlownetError, near_names
 from flownet.graph import Graph, Value
-from flownet.language.components import Components
+from flownet.language.components import Components, fields_of
 from flownet.language.report import Report
 from flownet.language.tree import Mapping as TreeMapping
 from flownet.language.tree import Scalar, Tree, written
@@ -55,33 +56,35 @@ class DataReader:
             return None
         if name.failed:
             return None
+        feed = self._feed(options.get("feed"))
         cls = self.components.find("dataset", name)
-        if cls is None:
+        if cls is None:  # what all datasets have is checked all the same
+            common = {key: pair for key, pair in options.pairs.items() if key in fields_of(Dataset)}
+            shared = TreeMapping(options.file, options.place, common)
+            self.components.build(Dataset, shared, name, f"dataset `{name.value}`")
             return None
         dataset = self.components.build(cls, options, name, f"dataset `{name.value}`", skip=("dataset", "feed"))
-        feed_tree = options.get("feed")
-        feed: dict[str, str] = {}
-        if isinstance(feed_tree, TreeMapping):
-            for input_name, (_, value) in feed_tree.pairs.items():
-                if isinstance(value, Scalar) and isinstance(value.value, str):
-                    feed[input_name] = value.value
-                else:
-                    self.report.error(
-                        "bad-option", f"`feed` maps inputs to fields of the data, got {written(value)}", value
-                    )
-        elif feed_tree is not None:
-            help = "write `feed: {x: image}`"
-            self.report.error(
-                "bad-option",
-                f"`feed` maps inputs to fields of the data, got {written(feed_tree)}",
-                feed_tree,
-                help=help,
-            )
         if dataset is None:
             return None
         fields = self._fields(dataset, name, data_root, folder)
-        pairs = feed_tree.pairs if isinstance(feed_tree, TreeMapping) else {}
+        given = options.get("feed")
+        pairs = given.pairs if isinstance(given, TreeMapping) else {}
         return FedData(dataset, feed, pairs, fields, name, str(name.value))
+
+    def _feed(self, tree: Tree | None) -> dict[str, str]:
+        """Input -> field of the data."""
+        feed: dict[str, str] = {}
+        if isinstance(tree, TreeMapping):
+            for input_name, (_, value) in tree.pairs.items():
+                if isinstance(value, Scalar) and isinstance(value.value, str):
+                    feed[input_name] = value.value
+                else:
+                    message = f"`feed` maps inputs to fields of the data, got {written(value)}"
+                    self.report.error("bad-option", message, value)
+        elif tree is not None:
+            message = f"`feed` maps inputs to fields of the data, got {written(tree)}"
+            self.report.error("bad-option", message, tree, help="write `feed: {x: image}`")
+        return feed
 
     def _fields(self, dataset: Any, at: Tree, data_root: Any, folder: Path | None) -> Mapping[str, Any] | None:
         """The fields of an example after augmentation; None after a warning when the data cannot be opened here."""

@@ -78,7 +78,7 @@ def _saying_which(path: Path) -> Iterator[None]:
     except OSError as error:
         raise MachineError.of(
             "cannot-write", f"`{path}` cannot be written: {error.strerror or error}",
-            "what was saved there before is whole", help="free some space, or choose another folder by `--out`",
+            *(["what was saved there before is whole"] if path.is_file() else []), help="free some space, or choose another folder by `--out`",
         ) from None  # fmt: skip
 
 

@@ -44,6 +44,7 @@ def draw_curve(records: Iterable[Mapping[str, Any]], title: str) -> bytes:
             values = [r["validation"]["metrics"][name] for r in validated]
             axes[1].plot(at, values, color=f"C{2 * i + 1}", marker=".", label=f"{name}, validation")
     axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for axis in axes:
         axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:

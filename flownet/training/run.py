@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class Run:
     def __post_init__(self) -> None:
         self.trainer = Trainer(self.session, self.document.train, self.splits)
         self._saved_at = time.monotonic()
+        self._saved_step: int | None = None
         self._kept_log = 0
 
     @property
@@ -95,6 +96,7 @@ class Run:
             )  # fmt: skip
         self.session.write(saved.tensors)
         self.trainer.position = Position.from_json(saved.metadata["position"])
+        self._saved_step = self.trainer.position.step
         self._kept_log = saved.metadata["log_bytes"]
 
     def train(self) -> Result:
@@ -106,10 +108,13 @@ class Run:
         outcome: dict[str, Any] = {"stopped": "error"}
         try:
             with _interrupts(self.trainer.stop):
-                for progress in self.trainer.run(self._between_steps):
-                    self._record(progress)
-                    if progress.kind == "epoch" and self.trainer.stopped:
-                        break
+                try:
+                    for progress in self.trainer.run(self._between_steps):
+                        self._record(progress)
+                        if progress.kind == "epoch" and self.trainer.stopped:
+                            break
+                except FlownetError as error:
+                    raise self._with_what_is_kept(error) from None
             self.save_checkpoint()
             # whoever pressed Ctrl-C does not want to wait for the test split
             metrics = {} if self.trainer.stopped == "interrupted" else self._final_figures()
@@ -126,15 +131,27 @@ class Run:
 
     # -- what is kept ------------------------------------------------------------------------------------------------------
 
-    def save_checkpoint(self) -> None:
+    def save_checkpoint(self, arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        """Write all that is needed to go on; `arrays` are the session's, where they have been read already."""
         metadata = {
             "graph": self._hash,
             "position": self.trainer.position.to_json(),
             "log_bytes": self.log.size,
             **self.metadata,
         }
-        write_tensors(self.folder / CHECKPOINT, self.session.read(), metadata)
+        write_tensors(self.folder / CHECKPOINT, self.session.read() if arrays is None else arrays, metadata)
+        self._saved_step = self.trainer.position.step
         self._saved_at = time.monotonic()
+
+    def _with_what_is_kept(self, error: FlownetError) -> FlownetError:
+        """The error that ended the run, with a note of what there is to go on from."""
+        if error.diagnostics[0].code != "not-finite":
+            return error
+        if self._saved_step is None:
+            kept = f"no checkpoint had been written yet: `{self.folder}` holds the log alone"
+        else:
+            kept = f"`{self.folder / CHECKPOINT}` holds all as it was after step {self._saved_step}"
+        return type(error)(replace(d, notes=(*d.notes, kept)) for d in error.diagnostics)
 
     def _between_steps(self) -> None:
         at = self.trainer.position
@@ -145,8 +162,10 @@ class Run:
             due = time.monotonic() - self._saved_at > least
         else:
             due = at.batch == 0 or (every > 0 and at.step % every == 0)
-        if due:
-            self.save_checkpoint()
+        if due and _all_finite(
+            arrays := self.session.read()
+        ):  # else the next loss is not, and the one before is worth more
+            self.save_checkpoint(arrays)
 
     def _save_results(self, metrics: Mapping[str, Any]) -> None:
         metadata = {"graph": self._hash, "metrics": metrics, **self.metadata}
@@ -198,6 +217,10 @@ _SECONDS_BETWEEN, _SECONDS_BETWEEN_EPOCHS = 30.0, 1.0
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
     return {"loss": evaluation.loss, **evaluation.metrics}
+
+
+def _all_finite(arrays: Mapping[str, np.ndarray]) -> bool:
+    return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays.values())
 
 
 def network_state(graph: Graph, session: Session) -> dict[str, np.ndarray]:

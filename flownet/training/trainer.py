@@ -243,7 +243,7 @@ class Trainer:
         return FlownetError.of(
             "not-finite", f"the loss is {loss} at step {failed.step + 1} (epoch {failed.epoch + 1})", *notes,
             span=origin.span if origin else None,
-            help="lower the learning rate, or add `clip: {norm: 1}`; the last checkpoint is whole",
+            help="lower the learning rate, or add `clip: {norm: 1}`",
         )  # fmt: skip
 
     def _fed_bad(self, batch: Mapping[str, np.ndarray]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,12 @@ def test_without_weights_it_warns(run, images: Path) -> None:
     [
         ("image=nowhere.npy", "there is no file `nowhere.npy`"),
         ("imag=x.npy", "did you mean `image`?"),
-        ("image=bad.npy", "`bad.npy` cannot be read"),
-        ("image=bad.npz", "is no whole .npz"),
+        ("image=bad.npy", "`bad.npy` is no .npy file, in spite of its name"),
+        ("image=bad.npz", "`bad.npz` is no .npz file, in spite of its name"),
+        ("image=cut.npy", "`cut.npy` is damaged, or cut off"),
+        ("image=cut.npz", "`cut.npz` is no .npz file, in spite of its name"),
+        ("image=empty.npy", "it is empty"),
+        ("image=pickled.npy", "`pickled.npy` is no .npy file, in spite of its name"),
         ("image=bad.png", "cannot be read as a picture"),
         ("image=bad.json", "`bad.json` cannot be read"),
         ("image=words.json", "is no array of numbers"),
@@ -147,12 +152,20 @@ def test_without_weights_it_warns(run, images: Path) -> None:
         ("image=x.txt", "is of no kind that is known"),
         ("image=shape.npy", "`image` is float32[N, 1, 6, 4], got float32[5, 3]"),
         ("image=bytes.npy", "divide by 255 first"),
-        ("image=objects.npy", "cannot be read"),
+        ("image=objects.npy", "`objects.npy` holds Python objects, not numbers"),
+        ("image=objects.npz", "`objects.npz` holds Python objects, not numbers"),
     ],
 )
 def test_bad_files_are_mistakes(call, tmp_path: Path, argument: str, text: str) -> None:
     for name in ("bad.npy", "bad.npz", "bad.png", "bad.json"):
         (tmp_path / name).write_bytes(b"this is none")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "pickled.npy").write_bytes(pickle.dumps({"a": 1}))
+    np.savez(tmp_path / "objects.npz", image=np.array([{}], object))
+    np.save(tmp_path / "whole.npy", np.zeros((1, 1, 6, 4)))
+    np.savez(tmp_path / "whole.npz", image=np.zeros((1, 1, 6, 4)))
+    for ending in ("npy", "npz"):
+        (tmp_path / f"cut.{ending}").write_bytes((tmp_path / f"whole.{ending}").read_bytes()[:-30])
     (tmp_path / "words.json").write_text('["a", "b"]')
     (tmp_path / "ragged.json").write_text("[[1], [1, 2]]")
     (tmp_path / "x.txt").write_text("1 2 3")

@@ -103,7 +103,9 @@ def test_writing_wrong_weights_changes_nothing_and_says_all_that_is_wrong() -> N
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "weights-mismatch"
     assert "`y.weight` is [3, 3] in the weights, float32[2, 3] in the graph" in diagnostic.notes
-    assert any("`y.weigth` is not in the graph" in note and "`y.weight`" in note for note in diagnostic.notes)
+    assert any(
+        "`y.weigth` is in the weights, not in the graph" in note and "`y.weight`" in note for note in diagnostic.notes
+    )
     for name, array in session.read().items():
         np.testing.assert_array_equal(array, before[name])
 

@@ -70,6 +70,7 @@ def test_inside_a_variable() -> None:
         ("train.epochs", "bad-override", 1, "write `--set train.epochs=3`"),
         ("train..epochs=3", "bad-override", 1, "write `--set train.epochs=3`"),
         ("train.epochs=[1", "yaml-syntax", 14, ""),
+        ("train.epochs={", "yaml-syntax", 15, "close what is open with `}`"),
         ("nodes.99.units=3", "bad-override", 7, ""),
     ],
 )

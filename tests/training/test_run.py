@@ -124,12 +124,39 @@ def test_plugins_are_told_of_a_failure_too(tmp_path: Path) -> None:
 
 def test_a_run_that_diverges_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     net = network(optimizer={"sgd": {"learning_rate": 3e38}}, epochs=20)
-    with pytest.raises(FlownetError, match="the last checkpoint is whole"):
+    with pytest.raises(FlownetError) as error:
         flownet.train(net, folder=tmp_path, checkpoint_every=1)
-    saved = read_tensors(tmp_path / "checkpoint.safetensors")
-    assert saved.metadata["position"]["step"] >= 1
+    path = tmp_path / "checkpoint.safetensors"
+    saved = read_tensors(path)
+    step = saved.metadata["position"]["step"]
+    assert step >= 1
+    assert all(np.isfinite(array).all() for array in saved.tensors.values())
+    assert error.value.diagnostics[0].notes[-1] == f"`{path}` holds all as it was after step {step}"
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert log[-1]["step"] == saved.metadata["position"]["step"]
+    assert log[-1]["step"] == step
+
+
+def test_a_run_that_diverges_before_its_first_checkpoint_promises_none(tmp_path: Path) -> None:
+    net = network(optimizer={"sgd": {"learning_rate": 3e38}}, epochs=20)
+    with pytest.raises(FlownetError, match="no checkpoint had been written yet"):
+        flownet.train(net, folder=tmp_path, checkpoint_every=0)
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_weights_that_are_not_finite_do_not_replace_a_good_checkpoint(tmp_path: Path) -> None:
+    net = network(epochs=2)
+    steps = []
+
+    def spoil(progress: Any) -> None:
+        steps.append(progress.step)
+        if len(steps) == 3:
+            net.bind({**net.weights, "logits.bias": np.full(3, np.inf, np.float32)})
+
+    with pytest.raises(FlownetError, match="not-finite"):
+        flownet.train(net, folder=tmp_path, checkpoint_every=1, callback=spoil)
+    saved = read_tensors(tmp_path / "checkpoint.safetensors")
+    assert saved.metadata["position"]["step"] == steps[1]
+    assert np.isfinite(saved.tensors["logits.bias"]).all()
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,9 @@ class CPUProgram(Program):
                     step()
             except FlownetError as error:
                 at = len(self._runs) - steps.__length_hint__() - 1  # type: ignore[attr-defined]
-                raise self._placed(error, self.steps[at]) from None
+                raise error.placed(
+                    [s for node in self.steps[at].nodes for s in self.graph.nodes[node].origin.spans]
+                ) from None
 
     def fetch(self, name: str) -> np.ndarray:
         return self._array(self.graph.outputs[name]).copy()
@@ -124,13 +126,6 @@ class CPUProgram(Program):
                         if array.dtype.kind == "f" and not np.isfinite(array).all():
                             return node
         return None
-
-    def _placed(self, error: FlownetError, step: Step) -> FlownetError:
-        from dataclasses import replace
-
-        spans = [self.graph.nodes[node].origin.span for node in step.nodes]
-        span = next((span for span in spans if span is not None), None)
-        return type(error)(replace(d, span=d.span or span) for d in error.diagnostics)
 
     def _array(self, name: str) -> np.ndarray:
         if name not in self._arrays:

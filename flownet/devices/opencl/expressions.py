@@ -99,7 +99,7 @@ def _extreme(order: str, arguments: Sequence[Expression], a: Sequence[str]) -> s
         return f"({a[0]} {order} {a[1]} ? {a[0]} : {a[1]})"
     if isinstance(arguments[1], Number):
         return f"({a[1]} {order} {a[0]} ? {a[1]} : {a[0]})"
-    return f"(({a[0]} {order} {a[1]}) | ({a[0]} != {a[0]}) ? {a[0]} : {a[1]})"
+    return f"((({a[0]} {order} {a[1]}) | ({a[0]} != {a[0]})) ? {a[0]} : {a[1]})"
 
 
 def _exponential(x: str, step: Callable[[str], str]) -> str:

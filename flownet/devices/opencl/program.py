@@ -17,6 +17,7 @@ from flownet.devices.opencl.emit import Emitter, Launch
 from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
 from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
 from flownet.devices.opencl.schedule import Schedule, Stage, schedule
+from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.kernels import Fused, InRange
 from flownet.passes.order_nodes import order_nodes
@@ -55,10 +56,10 @@ class OpenCLProgram(Program):
         self._outputs: dict[tuple[str, int], tuple[Region, int, int, np.ndarray]] = {}
         self._current = 0
         self._stale: set[str] = set()
-        self._checks: dict[str, list[Callable]] = {}
+        self._checks: dict[str, list[Node]] = {}
         for node in self.order:
             if isinstance(node.op, InRange) and graph.values[node.inputs["x"]].kind is Kind.INPUT:
-                self._checks.setdefault(node.inputs["x"], []).append(node.op.check_fed)
+                self._checks.setdefault(node.inputs["x"], []).append(node)
         self._version = -1
         if self.target.kind == "gpu":
             self._segments = self._separate_launches()
@@ -262,7 +263,10 @@ class OpenCLProgram(Program):
             region.to_host(offset, int(type_.nbytes))  # type: ignore[arg-type]
             arrays[argument] = region.view(offset, type_)
         with np.errstate(all="ignore"):
-            results = node.op.run(arrays)
+            try:
+                results = node.op.run(arrays)
+            except FlownetError as error:
+                raise error.placed(node.origin.spans) from None
         for name, result in zip(node.outputs, results, strict=True):
             region, offset, type_ = self._view(name)
             region.view(offset, type_)[...] = result
@@ -281,8 +285,11 @@ class OpenCLProgram(Program):
         target[...] = array
         self._stale.discard(name)
         if (checks := self._checks.get(name)) is not None:
-            for check in checks:
-                check(target)
+            for node in checks:
+                try:
+                    node.op.check_fed(target)
+                except FlownetError as error:
+                    raise error.placed(node.origin.spans) from None
         if not self.runtime.shares_memory:
             at, type_ = self._input_at[name]
             self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from flownet.devices.opencl.target import pin_pocl_threads
+from flownet.devices.opencl.target import Target, pin_pocl_threads
 
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
@@ -32,7 +32,7 @@ class Runner:
         flags = self.cl.mem_flags.READ_WRITE | self.cl.mem_flags.COPY_HOST_PTR
         return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
-    def build(self, kernel, options="-cl-fast-relaxed-math -cl-mad-enable"):
+    def build(self, kernel, options=Target.build_options):
         program = self.cl.Program(self.context, kernel.source()).build(options)
         return self.cl.Kernel(program, kernel.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import flownet
 from flownet.devices.opencl.device import OpenCL
 from flownet.devices.opencl.runtime import Runtime
 from flownet.errors import FlownetError
@@ -97,3 +98,12 @@ def test_a_target_that_fails_its_self_test_is_set_aside(device, monkeypatch):
         assert "16" in narrow.notes[0]
     monkeypatch.setattr(Runtime, "_computes", lambda self, target: False)
     assert diagnostic(lambda: Runtime(device.found)).code == "device-failed"
+
+
+def test_a_label_out_of_range_is_told_at_its_node():
+    text = "inputs: {x: 'float32[N, 2]', label: 'int32[N]'}\nnodes:\n  - cross_entropy: {in: [x, label]}\n"
+    net = flownet.load(text, device="opencl")
+    found = diagnostic(lambda: net.run(x=np.zeros((2, 2)), label=[0, 5]))
+    assert found.code == "label-range"
+    assert found.span is not None
+    assert (found.span.line, found.span.column) == (3, 5)

@@ -13,7 +13,7 @@ __all__ = ["pool", "pool_gradient", "unpool"]
 
 Pair = tuple[int, int]
 _LEAST = "-INFINITY"
-_LARGER = "m = (c > m) | (c != c) ? c : m;"  # NaN wins, and stays: nothing is larger
+_LARGER = "m = ((c > m) | (c != c)) ? c : m;"  # NaN wins, and stays: nothing is larger
 
 
 def _kernel(name: str, body: list[str], arguments: list[Argument], planes: int, flops: int, target: Target) -> Kernel:

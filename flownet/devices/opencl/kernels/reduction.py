@@ -28,7 +28,7 @@ def _fold(kind: str, a: str, b: str) -> str:
     if kind == "sum":
         return f"{a} + {b}"
     order = ">" if kind == "max" else "<"
-    return f"(({a} {order} {b}) | ({a} != {a}) ? {a} : {b})"  # NaN where one is
+    return f"((({a} {order} {b}) | ({a} != {a})) ? {a} : {b})"  # NaN where one is
 
 
 def reduction(
