@@ -31,6 +31,7 @@ def made_plan(
     from flownet.devices.choose import choose_device
     from flownet.errors import FlownetError
     from flownet.executor import Session
+    from flownet.network import pipeline_of
     from flownet.passes.specialise_inference import specialise_inference
     from flownet.training.training_graph import training_graph
 
@@ -39,7 +40,7 @@ def made_plan(
         raise FlownetError.of("no-train-section", "the graph file says nothing of training", help="leave `--train` out")
     graph = training_graph(document.train) if train else specialise_inference(document.graph)
     chosen = choose_device(device, state.registry, fallback=fallback)
-    session = Session(chosen, without=without, check=check)
+    session = Session(chosen, without=without, check=check, passes=pipeline_of(chosen, state.registry))
     numbers = {name: sizes.get(name, batch) for name in sorted(graph.symbols())}
     return session.plan(graph, numbers), chosen
 
