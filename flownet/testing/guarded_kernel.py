@@ -75,7 +75,7 @@ class GuardedKernel:
         named = list(self.memory)
         places = {launch.buffers[name]: (i, self.memory[name].start // 4) for i, name in enumerate(named)}
         # without relaxed math, which takes `0 * x[i + 1]` for 0 and reads nothing: another compiler may read it
-        separate = SeparateLaunches(self.runtime, [launch], f"`{title}`", options="")
+        separate = SeparateLaunches(self.runtime, [launch], f"`{title}`", options="-w")
         return separate.launcher(launch, places, [self.memory[name].buffer for name in named])
 
     def run(self, fill: Fill, *, guards: bool = True) -> dict[str, np.ndarray]:
