@@ -218,6 +218,31 @@ class ChangesItsInput(Pairs):
     forward_c = "out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f); if (i == $all - 1) ((__global float*)x)[0] = 0.0f;"
 
 
+# -- kernels that cannot be built ---------------------------------------------------------------------------------------
+
+
+@planted("kernel memory", "use of undeclared identifier 'y'")
+class DoesNotCompile(Pairs):
+    """The output under another name: the compiler's words are shown, and the line."""
+
+    forward_c = "y[i] = x[i];"
+
+
+@planted("kernel memory", "kernel-build")
+class DoesNotCompileForLongRows(Pairs):
+    """An array of a negative size, where a row is longer than 100."""
+
+    forward_c = "float room[100 - $d]; out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f);"
+
+
+@planted("kernel memory", "bad-lowering")
+class AnotherTypeForLongRows(Pairs):
+    """The kernel's result is shorter than the op's, where a row is longer than 100."""
+
+    def kernel(self, title, into, out, type, source, meaning):
+        return super().kernel(title, into, out, type if type.shape[-1] < 100 else type.with_shape(100), source, meaning)
+
+
 # -- wrong at other sizes ----------------------------------------------------------------------------------------------
 
 
