@@ -50,7 +50,7 @@ class GuardedKernel:
         self.runtime, self.work_items = device.runtime, op.work_items
         given = {**inputs, _CHOICE: np.zeros(5, np.int32)}
         chosen = f"i >= {_CHOICE}[0] && i < {_CHOICE}[1] && ((i >> {_CHOICE}[2]) & {_CHOICE}[3]) == {_CHOICE}[4]"
-        op = replace(op, inputs=(*op.inputs, _CHOICE), source=f"if ({chosen}) {{ {op.source} }}")
+        op = replace(op, inputs=(*op.inputs, _CHOICE), source=f"if ({chosen}) {{\n{op.source}\n}}")
         graph = Graph()
         g = Builder(graph)
         made = g.add(op, *(g.input(name, type_of(array)) for name, array in given.items()), name="kernel")
