@@ -204,6 +204,13 @@ class WorkItemsOfTheSample(Pairs):
         return min(type.size, 256)
 
 
+@planted("kernel memory", "never writes `out`[1, 0]")
+class Returns(Pairs):
+    """Ends the loop that runs the work-items, where only its own should end."""
+
+    forward_c = "if (i % $d == 0) { out[i] = x[i]; return; } out[i] = x[i] + x[i - 1];"
+
+
 @planted("kernel memory", "counts on cleared memory")
 class CountsOnZeros(Pairs):
     """Adds to an output that nobody cleared."""
