@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -307,7 +308,8 @@ def test_two_files_of_one_name(registry: Registry, tmp_path: Path) -> None:
         )
         assert registry.load_directory(tmp_path / folder)[0].problem is None
     assert registry.owner("op", "left") == "ops"
-    assert registry.owner("op", "right") == f"ops ({tmp_path / 'b' / 'ops.py'})"
+    digest = hashlib.sha256((tmp_path / "b" / "ops.py").read_bytes()).hexdigest()[:16]
+    assert registry.owner("op", "right") == f"ops ({digest})"  # records are read where there is no such folder
 
 
 def test_no_such_folder(registry: Registry) -> None:

@@ -29,15 +29,22 @@ def command(state: Invocation, selftest: bool) -> None:
     from flownet.devices.cpu.device import CPU
     from flownet.devices.opencl.platforms import found_devices
 
+    def owner(cls: Any) -> str:
+        return state.registry.owner("device", cls.name)
+
     automatic = choose_device("auto", state.registry)
     found = found_devices()
     listing: list[dict[str, Any]] = [{"id": "cpu", "name": CPU().description, "platform": "NumPy", "type": "cpu"}]
     facts = ("id", "name", "platform", "type", "version", "driver", "units", "memory", "vector", "float64")
     listing += [{fact: getattr(device, fact) for fact in facts} for device in found]
+    brought = [cls for name, cls in state.registry.items("device") if name not in ("cpu", "opencl")]
+    listing += [
+        {"id": cls.name, "name": _describe(cls), "platform": f"plugin {owner(cls)}", "type": ""} for cls in brought
+    ]
     if selftest:
         from flownet.testing.device_selftest import selftest as run_selftest
 
-        for device, entry in zip(found, listing[1:], strict=True):
+        for device, entry in zip(found, listing[1:], strict=False):  # plugins' devices stand behind
             entry["selftest"] = run_selftest(device.id)
     auto_id = getattr(getattr(automatic, "found", None), "id", "cpu")
     if state.out.json:
@@ -50,3 +57,11 @@ def command(state: Invocation, selftest: bool) -> None:
     for entry in listing:
         for family, result in entry.get("selftest", {}).items():
             state.out.say(f"{entry['id']}  {family:24} {result}")
+
+
+def _describe(cls: Any) -> str:
+    """What a plugin's device says of itself; a broken one does not take the list with it."""
+    try:
+        return str(cls().description)
+    except Exception as error:
+        return f"does not work: {error}"

@@ -198,4 +198,5 @@ def _tell(
     state.out.say(f"the smallest graph that shows it ({nodes}): {files[0]}, fed with {files[1]}")
     folders = "".join(f" --plugin-dir {folder}" for folder in state.plugin_dirs)
     weights = f" --weights {weights_file}" if weights_file else ""
-    state.out.say(f"  flownet diff {files[0]} --inputs {files[1]} --a {a} --b {b}{weights}{folders}")
+    trust = " --trust-plugins" if state.trust_plugins else ""
+    state.out.say(f"  flownet diff {files[0]} --inputs {files[1]} --a {a} --b {b}{weights}{folders}{trust}")

@@ -67,8 +67,9 @@ class Invocation:
         return document
 
     def confirm(self, path: Path) -> bool:
-        """Whether the Python file that a graph file names may be run: `--trust-plugins`, or the user says so."""
+        """Whether the Python file that a graph file names may be run: `--trust-plugins`, which is said, or the user says so."""
         if self.trust_plugins:
+            print(f"running {path}, which the graph file names", file=sys.stderr, flush=True)
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False

@@ -404,7 +404,10 @@ def _cut_out(
     weights: Mapping[str, np.ndarray],
     seed: int,
 ) -> Iterator[tuple[Document, dict[str, np.ndarray]]]:
-    """Documents with the node and 0, 1, 2, 4, … nodes before it; of each one example first, then the whole batch."""
+    """Documents with the node and 0, 1, 2, 4, … nodes before it; of each one example first, then the whole batch.
+
+    Of the node alone 2, 4, … examples are tried, too: a kernel may be wrong behind its 256th element alone.
+    """
     graph = document.graph.bind(sizes_of(document.graph, inputs))
     if node not in graph.nodes:
         return
@@ -412,10 +415,12 @@ def _cut_out(
     values = [name for n in graph.nodes.values() for name in n.outputs]
     known = {**inputs, **a.session(seed, weights).run(_fetching(graph, values), inputs)}
     before = _nearest_first(graph, node)
+    most = max((array.shape[0] for array in inputs.values() if array.ndim), default=1)
     count = 0
     while True:
         kept = {node, *before[:count]}
-        for rows in (1, None):
+        few = (1,) if count else (1, 2, 4, 8, 16, 32)
+        for rows in (*(rows for rows in few if rows < most), None):
             yield _document_of(document, graph, node, kept, known, rows)
         if count >= len(before):
             return

@@ -26,7 +26,8 @@ class Template(Op):
     meaning:    the same in NumPy, a function of the input arrays; the kernel is tested against it, and the CPU device runs it
     functions:  C of functions that the source calls
 
-    Plain row-major arrays come in and go out. Work-items must write to different elements.
+    Plain row-major arrays come in and go out. Work-items must write to different elements, and all of them must be written. One work-item
+    does not end by `return` or `continue`: some devices run many in a loop, others one alone. `flownet op test` finds what breaks this.
 
     >>> from flownet.types import DType
     >>> double = Template("double", ("x",), (("y", TensorType(DType.float32, (4,))),), "y[i] = $k * x[i];", 4,

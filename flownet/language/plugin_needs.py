@@ -11,7 +11,7 @@ from pathlib import Path
 from flownet.errors import FlownetError, near_names
 from flownet.language.report import Report
 from flownet.language.tree import Scalar, Sequence, Tree, written
-from flownet.registry import Registry, digest_of
+from flownet.registry import BUILTIN, Registry, digest_of
 
 __all__ = ["Confirm", "meet"]
 
@@ -88,14 +88,14 @@ def _check_installed(item: Scalar, registry: Registry, report: Report) -> None:
     plugin = plugins.get(_canonical(name))
     install = f"pip install '{item.value.replace(' ', '')}'"
     if plugin is None:
-        near = near_names(_canonical(name), plugins)
+        near = near_names(_canonical(name), plugins.keys() - {BUILTIN})  # every name begins as flownet's own
         notes = ("the package is installed, and brings no plugin of flownet",) if _is_installed(name) else ()
         report.error(
             "missing-plugin",
             f"this file needs the plugin `{name}`, which is not installed",
             item,
             *notes,
-            help=near or install,
+            help=f"{near} If not: {install}" if near else install,
         )
     elif plugin.problem is not None:
         report.error(

@@ -10,7 +10,10 @@ import numpy as np
 __all__ = ["Differences", "central_differences", "steady_differences"]
 
 _STEP = 1e-5
-_MOST_ELEMENTS = 48  # of one input; of more, the corners and a random choice are taken
+_MOST_ELEMENTS = (
+    48  # of one input; of more, the corners and a random choice are taken, a third as many of very large ones
+)
+_LARGE = 256
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def central_differences(
     size = x.size
     places = np.arange(size)
     if size > _MOST_ELEMENTS:
-        inner = np.random.default_rng(5).choice(size - 2, _MOST_ELEMENTS - 2, replace=False) + 1
+        count = (_MOST_ELEMENTS if size <= _LARGE else _MOST_ELEMENTS // 3) - 2
+        inner = np.random.default_rng(5).choice(size - 2, count, replace=False) + 1
         places = np.sort(np.concatenate([[0], inner, [size - 1]]))
     here = function(inputs)
     values, smooth = [], []

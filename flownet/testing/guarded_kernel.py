@@ -50,7 +50,7 @@ class GuardedKernel:
         self.runtime, self.work_items = device.runtime, op.work_items
         given = {**inputs, _CHOICE: np.zeros(5, np.int32)}
         chosen = f"i >= {_CHOICE}[0] && i < {_CHOICE}[1] && ((i >> {_CHOICE}[2]) & {_CHOICE}[3]) == {_CHOICE}[4]"
-        op = replace(op, inputs=(*op.inputs, _CHOICE), source=f"if ({chosen}) {{ {op.source} }}")
+        op = replace(op, inputs=(*op.inputs, _CHOICE), source=f"if ({chosen}) {{\n{op.source}\n}}")
         graph = Graph()
         g = Builder(graph)
         made = g.add(op, *(g.input(name, type_of(array)) for name, array in given.items()), name="kernel")
@@ -75,7 +75,7 @@ class GuardedKernel:
         named = list(self.memory)
         places = {launch.buffers[name]: (i, self.memory[name].start // 4) for i, name in enumerate(named)}
         # without relaxed math, which takes `0 * x[i + 1]` for 0 and reads nothing: another compiler may read it
-        separate = SeparateLaunches(self.runtime, [launch], f"`{title}`", options="")
+        separate = SeparateLaunches(self.runtime, [launch], f"`{title}`", options="-w")
         return separate.launcher(launch, places, [self.memory[name].buffer for name in named])
 
     def run(self, fill: Fill, *, guards: bool = True) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,14 +29,28 @@ def run_op(op: Op, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     with np.errstate(all="ignore"):
         if not op.is_composite:
             return dict(zip(op.outputs, op.run(arrays), strict=True))
-        graph = Graph()
-        g = Builder(graph)
-        values = {name: g.input(name, type_of(array)) for name, array in arrays.items()}
-        made = apply(g, op, values)
-        graph.outputs = dict(zip(op.outputs, (value.name for value in made), strict=True))
-        graph = expand_composites(graph)
-        known = evaluate(graph, arrays, graph.outputs.values())
-        return {output: known[name] for output, name in graph.outputs.items()}
+        known = dict(arrays)
+        nodes, constants, outputs = _expanded(op, tuple((name, type_of(array)) for name, array in arrays.items()))
+        known.update(constants)
+        for inner, inputs, results in nodes:
+            known.update(zip(results, inner.run({a: known[name] for a, name in inputs.items()}), strict=True))
+        return {output: known[name] for output, name in outputs.items()}
+
+
+@lru_cache(maxsize=32)  # differences run an op hundreds of times on inputs of the same types
+def _expanded(
+    op: Op, types: tuple[tuple[str, TensorType], ...]
+) -> tuple[list[tuple[Op, Mapping[str, str], tuple[str, ...]]], dict[str, np.ndarray], dict[str, str]]:
+    """A composite op as the ops that it is made of, in order, with their inputs' and outputs' names; constants; outputs."""
+    graph = Graph()
+    g = Builder(graph)
+    made = apply(g, op, {name: g.input(name, type_) for name, type_ in types})
+    graph.outputs = dict(zip(op.outputs, (value.name for value in made), strict=True))
+    graph = expand_composites(graph)
+    needed = graph.ancestors(graph.outputs.values())
+    nodes = [(n.op, n.inputs, n.outputs) for n in graph.topological() if n.name in needed]
+    constants = {v.name: np.asarray(v.initial) for v in graph.values.values() if v.kind is Kind.CONSTANT}
+    return nodes, constants, dict(graph.outputs)
 
 
 def evaluate(

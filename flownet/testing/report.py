@@ -67,8 +67,9 @@ def render(report: Report) -> str:
     lines = [f"`{report.op}` on {report.device}: {', '.join(parts)}"]
     width = max((len(finding.check) for finding in report.findings), default=0)
     for finding in report.findings:
-        lines.append(f"  {finding.verdict:<7}  {finding.check:<{width}}  {finding.detail}".rstrip())
         margin = " " * (width + 13)
+        detail = finding.detail.replace("\n", f"\n{margin}")
+        lines.append(f"  {finding.verdict:<7}  {finding.check:<{width}}  {detail}".rstrip())
         if finding.op:
             lines.append(f"{margin}op:    {finding.op}")
         for number, (name, array) in enumerate(finding.smallest.items()):

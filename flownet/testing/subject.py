@@ -18,6 +18,8 @@ from flownet.testing.shrink import smallest
 
 __all__ = ["Failure", "Skip", "Subject", "counted", "problem_of", "said"]
 
+_NEVER_THE_INPUTS = ("kernel-build", "bad-lowering", "no-kernel", "device-failed")
+
 Examine = Callable[[Example], str | None]
 
 
@@ -103,9 +105,11 @@ def problem_of(examine: Examine, example: Example) -> str | None:
     except (Skip, Failure):
         raise
     except FlownetError as error:
-        if not example.given and not isinstance(error, MachineError):
+        first = error.diagnostics[0]
+        if not example.given and not isinstance(error, MachineError) and first.code not in _NEVER_THE_INPUTS:
             return None  # an index that is no longer there, say: the op says so, as it should
-        return f"{error.diagnostics[0].code}: {error.diagnostics[0].message}"
+        notes = first.notes if first.code == "kernel-build" else ()  # the compiler's words, and the lines of the kernel
+        return "\n".join([f"{first.code}: {first.message}", *(line for note in notes for line in note.splitlines())])
     except Exception as error:
         return said(error)
 

@@ -131,6 +131,16 @@ def test_a_plugin_beside_the_graph(capsys, folder: Path) -> None:
 
 
 @pytest.mark.opencl
+def test_no_more_examples_than_it_takes(capsys, folder: Path) -> None:
+    """Wrong from the 20th element of 8 a row on: three rows are not tried, four are."""
+    plant(folder, "y[i] = i < 20 ? 2.0f * x[i] : x[i];")
+    status, found = diff(capsys, folder, folder / "net.yaml", "--batch", "50")
+    assert status == 1
+    assert found["first"]["smallest_nodes"] == 1
+    assert "float32[4, 8]" in (folder / "net.smallest.yaml").read_text()
+
+
+@pytest.mark.opencl
 def test_what_people_read(capsys, folder: Path) -> None:
     plant(folder, WRONG_FORWARD)
     status = program.main(

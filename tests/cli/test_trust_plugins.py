@@ -48,7 +48,10 @@ def test_not_run_without_leave(graph: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_run_with_the_option(graph: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.main(["check", "--trust-plugins", str(graph)], standalone_mode=False) == 0, capsys.readouterr().err
+    status = program.main(["check", "--trust-plugins", str(graph)], standalone_mode=False)
+    err = capsys.readouterr().err
+    assert status == 0, err
+    assert f"running {graph.parent / 'my_op.py'}, which the graph file names" in err
     assert (graph.parent / "was-run").exists()
 
 

@@ -28,7 +28,9 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def run(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([self.python, *arguments], capture_output=True, text=True, timeout=300, cwd=cwd)
+        return subprocess.run(
+            [self.python, *arguments], capture_output=True, text=True, timeout=900, cwd=cwd
+        )  # the harness compiles some hundred kernels
 
     def flownet(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         return self.run("-m", "flownet", *arguments, cwd=cwd)

@@ -65,6 +65,15 @@ def test_device(registry: Registry, everything: Any) -> None:
     assert isinstance(flownet.load(GRAPH, device="shadow", registry=registry).session.device, everything.Shadow)
 
 
+def test_device_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    from flownet.cli.program import flownet as program
+
+    assert program.main(["devices", "--json", "--plugin-dir", str(FILE.parent)], standalone_mode=False) == 0
+    listed = {device["id"]: device for device in json.loads(capsys.readouterr().out)["devices"]}
+    assert listed["shadow"]["platform"] == "plugin flownet_fixture_everything"
+    assert "NumPy" in listed["shadow"]["name"]
+
+
 def test_initialiser(registry: Registry) -> None:
     assert flownet.load(GRAPH, device="cpu", registry=registry).weights["line.bias"].tolist() == [7.0]
 
@@ -118,6 +127,16 @@ def test_a_pass_can_be_switched_off(registry: Registry, everything: Any) -> None
     document = flownet.load(GRAPH, device="cpu", registry=registry).document
     flownet.compile(document, device="cpu", registry=registry, without=["note_the_graph"]).run(x=np.zeros((1, 1)))
     assert not everything.passes_seen
+
+
+def test_a_pass_is_in_the_plan_that_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from flownet.cli.program import flownet as program
+
+    (tmp_path / "net.yaml").write_text("flownet: 1\ninputs: {x: 'float32[N, 2]'}\nnodes: [relu]\n")
+    arguments = ["plan", str(tmp_path / "net.yaml"), "--device", "cpu", "--plugin-dir", str(FILE.parent), "--no-pass"]
+    assert program.main([*arguments, "note_the_graph"], standalone_mode=False) == 0
+    assert program.main([*arguments, "note_the_grape"], standalone_mode=False) == 1
+    assert "did you mean `note_the_graph`" in capsys.readouterr().err
 
 
 def test_listeners(trained: tuple[Any, Path]) -> None:

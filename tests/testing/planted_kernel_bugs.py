@@ -204,6 +204,13 @@ class WorkItemsOfTheSample(Pairs):
         return min(type.size, 256)
 
 
+@planted("kernel memory", "never writes `out`[1, 0]")
+class Returns(Pairs):
+    """Ends the loop that runs the work-items, where only its own should end."""
+
+    forward_c = "if (i % $d == 0) { out[i] = x[i]; return; } out[i] = x[i] + x[i - 1];"
+
+
 @planted("kernel memory", "counts on cleared memory")
 class CountsOnZeros(Pairs):
     """Adds to an output that nobody cleared."""
@@ -216,6 +223,31 @@ class ChangesItsInput(Pairs):
     """Casts `const` away."""
 
     forward_c = "out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f); if (i == $all - 1) ((__global float*)x)[0] = 0.0f;"
+
+
+# -- kernels that cannot be built ---------------------------------------------------------------------------------------
+
+
+@planted("kernel memory", "use of undeclared identifier 'y'")
+class DoesNotCompile(Pairs):
+    """The output under another name: the compiler's words are shown, and the line."""
+
+    forward_c = "y[i] = x[i];"
+
+
+@planted("kernel memory", "kernel-build")
+class DoesNotCompileForLongRows(Pairs):
+    """An array of a negative size, where a row is longer than 100."""
+
+    forward_c = "float room[100 - $d]; out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f);"
+
+
+@planted("kernel memory", "bad-lowering")
+class AnotherTypeForLongRows(Pairs):
+    """The kernel's result is shorter than the op's, where a row is longer than 100."""
+
+    def kernel(self, title, into, out, type, source, meaning):
+        return super().kernel(title, into, out, type if type.shape[-1] < 100 else type.with_shape(100), source, meaning)
 
 
 # -- wrong at other sizes ----------------------------------------------------------------------------------------------

@@ -8,7 +8,16 @@ import pytest
 from flownet.op import Sample
 from flownet.testing import assert_op, check_op, render
 from flownet.testing.on_device import run_in_session
-from tests.testing.planted_bugs import BUGS, CLEAN, Affine, Delay, ModifiesItsInput, WrongSign
+from tests.testing.planted_bugs import (
+    BUGS,
+    CLEAN,
+    Affine,
+    CrashesOnScalars,
+    Delay,
+    ModifiesItsInput,
+    TakesNaN,
+    WrongSign,
+)
 
 
 @pytest.mark.parametrize("op", BUGS, ids=lambda op: op.__name__)
@@ -61,6 +70,12 @@ def test_failure_shows_the_smallest_input():
     assert "the gradient of `x` is" in finding.detail
     (finding,) = (f for f in check_op(ModifiesItsInput).failures if f.check == "inputs unmodified")
     assert finding.smallest["x"].shape == (1, 1)
+
+
+@pytest.mark.parametrize(("op", "check"), [(TakesNaN, "attributes"), (CrashesOnScalars, "refused inputs")])
+def test_failure_of_a_refusal_shows_the_smallest_input(op, check):
+    (finding,) = (f for f in check_op(op).failures if f.check == check)
+    assert max(array.size for array in finding.smallest.values()) == 1
 
 
 def test_smallest_input_is_no_smaller_than_the_bug():

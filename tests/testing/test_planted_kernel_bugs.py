@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from flownet import hookimpl
 from flownet.errors import FlownetError
+from flownet.kernels import Template
+from flownet.registry import Registry
 from flownet.testing import check_op, render
 from flownet.testing.on_device import device_of
 from tests.testing.planted_kernel_bugs import CLEAN_KERNELS, KERNEL_BUGS
@@ -38,3 +43,27 @@ def test_planted_op_is_right_in_numpy(op):
 def test_clean_kernel_passes(op):
     report = check_op(op, "opencl")
     assert report.passed, render(report)
+
+
+def test_kernel_that_another_plugin_brings_is_checked():
+    """By the hook `flownet_kernels`, for an op that has none; the registry knows of it."""
+
+    def ahead(op, g, x):
+        kernel = Template("ahead", ("x",), (("out", x.type),), "out[i] = 0.5f * x[i] + 0.5f * x[i + 1];", x.type.size)
+        return g.add(kernel, x)
+
+    class Bare(CLEAN_KERNELS[0]):
+        """The op without kernels."""
+
+        name = "bare"
+        opencl = opencl_backward = None
+
+    @hookimpl
+    def flownet_kernels():
+        return {"bare": ahead}
+
+    registry = Registry(entry_points=False)
+    assert "the op brings no OpenCL C" in str(check_op(Bare, "opencl", registry, only=("kernel memory",)))
+    registry.register(SimpleNamespace(flownet_kernels=flownet_kernels), "theirs")
+    (finding,) = check_op(Bare, "opencl", registry, only=("kernel memory",)).failures
+    assert "the kernel `ahead` reads out of bounds: past the end of `x`" in finding.detail
