@@ -23,7 +23,8 @@ def log_softmax(op, g, x):
     axis = (op.axis % x.type.rank,)
     largest = reduce(g, "max", "x", axis, True, x=x)
     total = reduce(g, "sum", "exp(x - m)", axis, True, x=x, m=largest)
-    return elementwise(g, "x - m - log(s)", x=x, m=largest, s=total)
+    # x − m is at most 0; the minimum keeps relaxed math from adding m and log(s) first, whose sum drops log(s)'s digits
+    return elementwise(g, "minimum(x - m, 0) - log(s)", x=x, m=largest, s=total)
 
 
 def log_softmax_backward(gradient, g, y, dy):

@@ -26,6 +26,9 @@ def with_class_axis(g, x):
 class _Terms:
     """What the loss and its gradients share: texts over operands, which merge into the same nodes wherever they recur.
 
+    −log p is `log(s) - minimum(x - m, 0)`: relaxed math may write log(s) − (x − m) as (m + log(s)) − x, which loses the
+    logarithm's digits to a large m; it does not see through a minimum.
+
     q_c is the target distribution, with weights: `(1 − ε)·[c = t] + ε/C` or `(1 − ε)·t_c + ε/C`, times the class's weight, 0 for
     ignored elements.
     """
@@ -75,9 +78,9 @@ class _Terms:
 def cross_entropy(op, g, logits, target):
     terms = _Terms(op, g, logits, target)
     if terms.soft or op.class_weights is not None or op.label_smoothing:
-        each = terms.counting(f"{terms.q} * (m + log(s) - x)")
+        each = terms.counting(f"{terms.q} * (log(s) - minimum(x - m, 0))")
     else:
-        each = terms.counting("where(c == t, m + log(s) - x, 0)")
+        each = terms.counting("where(c == t, log(s) - minimum(x - m, 0), 0)")
     if op.reduction == "none":
         return reduce(g, "sum", each, (1,), **terms.over(each))
     total = reduce(g, "sum", each, tuple(range(logits.type.rank)), **terms.over(each))
@@ -107,7 +110,7 @@ def cross_entropy_backward_target(gradient, g, logits, target, dy):
     if op.reduction == "none":
         dy = with_class_axis(g, dy)
     weight = "w * " if op.class_weights is not None else ""
-    text = f"{weight}(m + log(s) - x) * {1 - op.label_smoothing!r} * (dy * {factor})"
+    text = f"{weight}(log(s) - minimum(x - m, 0)) * {1 - op.label_smoothing!r} * (dy * {factor})"
     return elementwise(g, text, **terms.over(text), **divisor, dy=dy)
 
 
