@@ -17,6 +17,7 @@ import time
 import numpy as np
 import pyopencl as cl
 
+from flownet.devices.opencl.device import OpenCL
 from flownet.devices.opencl.kernels.convolution import Convolution, candidates
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.kernels.matmul import Matmul, matmul
@@ -123,19 +124,6 @@ class Bench:
                 best[i] = min(best[i], (time.perf_counter() - start) / repeats[i])
         return best
 
-    def peak(self):
-        """GFLOP/s of multiply-adds that touch no memory."""
-        v, count, steps = self.target.vector, 12, 40000
-        body = [f"vec a = *(__global vecu*)Y, c{', c'.join(f'{i} = a + {i}.0f' for i in range(count))};"]
-        body += [f"for (int k = 0; k < {steps}; k++) {{", *[f"c{i} = c{i} * a + a;" for i in range(count)], "}"]
-        body.append(f"*(__global vecu*)(Y + {v} * g0) = {' + '.join(f'c{i}' for i in range(count))};")
-        groups = 8 * self.target.units
-        y = Argument("Y", "inout", v * groups)
-        kernel = Kernel(
-            "fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes
-        )
-        return 2 * v * count * steps * groups / self.best(self.runner([kernel]))[0] / 1e9
-
 
 def torch_convolution(p, direction):
     """Functions that compute a direction in PyTorch: plain and channels_last."""
@@ -181,7 +169,7 @@ def main() -> None:
     bench = Bench(options.seconds)
     if torch:
         torch.set_num_threads(bench.target.units)
-    peak = bench.peak()
+    peak = OpenCL().peak_gflops()
     print(f"FMA peak {peak:.0f} GFLOP/s")
     print(f"{'shape':24}{'direction':17}{'ms':>9}{'GFLOP/s':>9}{'of peak':>9}{'PyTorch':>9}{'times':>7}  variant")
 

@@ -12,6 +12,8 @@ median over the rounds of each round's median step. A round in which other proce
 machine is not counted where there are quieter ones (`disturbed` in the JSON tells). A peer with several modes
 (layouts, compiled or not) shows its fastest: all modes run in the first round, the two best in every round.
 
+On a GPU: `--peers "flownet opencl,PyTorch CUDA"`, where flownet takes the first device that `flownet devices` lists.
+
 Before anything is timed, the losses of the first steps and the outputs of inference are held against flownet's:
 whoever computes something else is not timed. A peer that is not installed is left out, with the reason.
 """
@@ -48,6 +50,7 @@ PEERS = {
     "flownet opencl": ("flownet_peer.py", "opencl"),
     "flownet cpu": ("flownet_peer.py", "cpu"),
     "PyTorch": ("torch_peer.py",),
+    "PyTorch CUDA": ("torch_peer.py", "cuda"),
     "JAX": ("jax_peer.py",),
     "ONNX Runtime": ("onnxruntime_peer.py",),
     "OpenVINO": ("openvino_peer.py",),
@@ -290,7 +293,9 @@ def markdown(results: Sequence[dict[str, Any]], peaks: dict[str, float], version
             cells = []
             for name in names:
                 ms, variant = r["ms"].get(name), r["variant"].get(name, "")
-                text = "" if ms is None else f"{ms:.3g}" + (f" ({variant})" if name in ("PyTorch", "JAX") else "")
+                text = (
+                    "" if ms is None else f"{ms:.3g}" + (f" ({variant})" if name.startswith(("PyTorch", "JAX")) else "")
+                )
                 cells.append(f"**{text}**" if ms is not None and ms == fastest else text)
             ours = r["ms"].get("flownet opencl")
             shares = ["", ""]
@@ -321,8 +326,9 @@ def main() -> None:
     known = [row.key for row in workloads.ROWS]
     options.add_argument("--rows", default=",".join(known), help=f"of {', '.join(known)}")
     options.add_argument("--modes", default="train,infer")
+    on_cpu = [name for name in PEERS if name != "PyTorch CUDA"]
     options.add_argument(
-        "--peers", default=",".join(PEERS), help=f"of {', '.join(PEERS)}; flownet opencl is always there"
+        "--peers", default=",".join(on_cpu), help=f"of {', '.join(PEERS)}; flownet opencl is always there"
     )
     options.add_argument("--peer-python", default=sys.executable, help="the Python that has the peers installed")
     options.add_argument("--rounds", type=int, default=7)

@@ -1,4 +1,5 @@
-"""PyTorch as a worker of the benchmark: eager, channels_last, torch.compile in both layouts.
+"""PyTorch as a worker of the benchmark, on the CPU or (argument `cuda`) on a GPU: eager, channels_last, torch.compile in both
+layouts. A GPU computes in float32 like everybody, without TF32, and the outputs of inference are copied to the host.
 
 Inference folds batch norm into the convolutions (PyTorch's own function for it) and runs in inference mode. The update
 is torch.optim.SGD with `fused=True`, the fastest on a CPU.
@@ -6,6 +7,7 @@ is torch.optim.SGD with `fused=True`, the fastest on a CPU.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -150,7 +152,10 @@ def without_batch_norm(network: Network) -> Network:
 
 
 class PyTorch:
-    version = f"PyTorch {torch.__version__.partition('+')[0]}"
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.version = f"PyTorch {torch.__version__.partition('+')[0]}" + (" CUDA" if device == "cuda" else "")
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     def variants(self, mode: str) -> list[str]:
         return ["eager", "channels_last", "compile", "compile+channels_last"]
@@ -160,7 +165,7 @@ class PyTorch:
 
     def train(self, network: Network, variant: str):
         model, x = self._placed(Model(network, network.logits), network, variant)
-        label = torch.from_numpy(network.label)
+        label = torch.from_numpy(network.label).to(self.device)
         settings = {"momentum": network.momentum, "weight_decay": network.weight_decay}
         optimizer = torch.optim.SGD(model.parameters(), network.learning_rate, **settings, fused=True)
 
@@ -188,17 +193,16 @@ class PyTorch:
 
         def step():
             with torch.inference_mode() if not variant.startswith("compile") else torch.no_grad():
-                return model(x)
+                return model(x).cpu()
 
         return step
 
-    @staticmethod
-    def _placed(model: nn.Module, network: Network, variant: str):
-        x = torch.from_numpy(network.x)
+    def _placed(self, model: nn.Module, network: Network, variant: str):
+        model, x = model.to(self.device), torch.from_numpy(network.x).to(self.device)
         if variant.endswith("channels_last") and x.dim() == 4:
             return model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
         return model, x
 
 
 if __name__ == "__main__":
-    serve(PyTorch)
+    serve(lambda: PyTorch(*sys.argv[1:]))

@@ -77,26 +77,31 @@ class OpenCL(Device):
     def peak_gflops(self) -> float:
         """The rate of multiply-adds that touch no memory, measured: what kernels are held against."""
         cl, runtime = self.runtime.cl, self.runtime
-        v, chains, steps = self.target.vector, 12, 20000
+        gpu = self.target.kind == "gpu"  # many work-items of one float each; else few of one vector
+        v, items, chains, steps = (1, 256, 8, 4000) if gpu else (self.target.vector, 1, 12, 20000)
+        kind = "float" if gpu else "vec"
+        at = f"y + {v} * (g0 * {items} + (int)get_local_id(0))" if gpu else f"y + {v} * g0"
         sums = [f"c{i}" for i in range(chains)]
-        body = [f"vec a = *(__global vecu*)y, {', '.join(f'{c} = a + {i}.0f' for i, c in enumerate(sums))};"]
+        body = [f"const {kind} a = *(__global {kind}{'' if gpu else 'u'}*)y;"]
+        body += [f"{kind} {c} = a + {i}.0f;" for i, c in enumerate(sums)]
         body += [f"for (int k = 0; k < {steps}; k++) {{", *(f"{c} = {c} * a + a;" for c in sums), "}"]
-        body.append(f"*(__global vecu*)(y + {v} * g0) = {' + '.join(sums)};")
-        groups = 8 * self.target.units if self.target.kind == "cpu" else 64 * self.target.units
-        y = Shared("y", "inout", v * groups)
+        body.append(f"*(__global {kind}{'' if gpu else 'u'}*)({at}) = {' + '.join(sums)};")
+        groups = (32 if gpu else 8) * self.target.units
+        floats = v * items * groups
         kernel = Kernel(
-            "fma_peak", tuple(body), (y,), (groups, 1, 1), (preamble(self.target),), attributes=self.target.attributes
-        )
+            "fma_peak", tuple(body), (Shared("y", "inout", floats),), (groups, 1, 1), (preamble(self.target),) if not gpu else (),
+            local=(items, 1, 1), attributes=self.target.attributes,
+        )  # fmt: skip
         built = cl.Kernel(runtime.build(kernel.source(), "the measurement of the peak"), kernel.name)
-        buffer = runtime.buffer_of(np.zeros(v * groups, np.float32))
+        buffer = runtime.buffer_of(np.full(floats, 0.5, np.float32))
         built.set_args(buffer)
         best = float("inf")
         for _ in range(5):
             start = time.perf_counter()
-            cl.enqueue_nd_range_kernel(runtime.queue, built, (groups,), (1,))
+            cl.enqueue_nd_range_kernel(runtime.queue, built, kernel.global_size(), kernel.local)
             runtime.queue.finish()
             best = min(best, time.perf_counter() - start)
-        return 2 * v * chains * steps * groups / best / 1e9
+        return 2 * floats * chains * steps / best / 1e9
 
 
 def _tell_of_the_hosts_nodes(graph: Graph) -> None:
