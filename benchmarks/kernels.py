@@ -19,7 +19,6 @@ import pyopencl as cl
 
 from flownet.devices.opencl.device import OpenCL
 from flownet.devices.opencl.kernels.convolution import Convolution, candidates
-from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.kernels.matmul import Matmul, matmul
 from flownet.devices.opencl.kernels.matmul import candidates as matmul_candidates
 from flownet.devices.opencl.platforms import found_devices
