@@ -14,6 +14,7 @@ from flownet.expression import Expression, Name, Number, substitute
 from flownet.graph import Graph, Kind, Node
 from flownet.kernels import Reduce
 from flownet.op import Elementwise
+from flownet.passes.positions import move_behind_inputs
 from flownet.passes.simplify import simplified, size
 
 __all__ = ["fuse_elementwise", "is_elementwise"]
@@ -43,6 +44,8 @@ def fuse_elementwise(graph: Graph) -> Graph:
             continue
         while (producer := _joinable(graph, graph.nodes[name], users, fetched, position)) is not None:
             _join(graph, producer, graph.nodes[name], users, fetched)
+            later = {user.name for value in graph.nodes[name].outputs for user in users[value]}
+            move_behind_inputs(graph, position, later, lambda value: [user.name for user in users[value]])
     return graph
 
 

@@ -15,6 +15,7 @@ from flownet.graph import Graph, Node
 from flownet.kernels import Convolution2D, ConvolutionInputGradient, Fused, MatMul, Reduce
 from flownet.kernels.fused import ACC
 from flownet.passes.fuse_elementwise import is_elementwise
+from flownet.passes.positions import move_behind_inputs
 from flownet.passes.simplify import simplified, size
 
 __all__ = ["fuse_epilogues"]
@@ -197,3 +198,4 @@ class _Fusion:
             graph.values[value] = replace(graph.values[value], producer=view)
             self.users[inner].add(view)
             self.position[view] = self.position[node.name]
+        move_behind_inputs(graph, self.position, [node.name], self.users.__getitem__)

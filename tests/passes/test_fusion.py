@@ -12,6 +12,8 @@ from flownet.graph import Builder, Graph
 from flownet.kernels import Block, Convolution2D, Fused, MatMul, Reduce, Unblock
 from flownet.op import Elementwise
 from flownet.passes.assign_layouts import assign_layouts
+from flownet.passes.differentiate import differentiate
+from flownet.passes.expand_composites import expand_composites
 from flownet.passes.fuse_elementwise import fuse_elementwise
 from flownet.passes.fuse_epilogues import fuse_epilogues
 from flownet.passes.fuse_reductions import fuse_reductions
@@ -143,6 +145,24 @@ def test_an_epilogue_does_not_wait_for_itself():
     fused = fuse_epilogues(graph, TARGET)
     verify(fused)
     assert {type(n.op) for n in fused.nodes.values()} == {Fused, Elementwise}
+
+
+def test_a_product_that_took_in_what_came_later_counts_as_late_itself():
+    """The gradient of a net's last values does not need them: its products stand early, until they take in what follows layers
+    that stand late. Products that are looked at then must not take them for early."""
+    graph = Graph()
+    g = Builder(graph)
+    h = g.input("x", f32(4, 8))
+    for _ in range(3):
+        h = g.add(
+            op("dense", units=8), g.add(op("dropout", rate=0.5), g.add(op("relu"), g.add(op("dense", units=8), h)))
+        )
+    wrt = [value.name for value in graph.parameters]
+    graph = expand_composites(graph)
+    graph, gradients = differentiate(graph, h.name, wrt)
+    graph.outputs = {"h": h.name, **{f"d{name}": gradients[name] for name in wrt}}
+    graph.updates = {}
+    compiled(graph)  # verifies the graph behind every pass
 
 
 def test_what_has_no_kernels_is_placed_on_the_host_or_refused():
