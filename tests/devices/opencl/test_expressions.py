@@ -25,6 +25,8 @@ FUNCTIONS = {"exp": math.exp, "tanh": math.tanh, "erf": math.erf}
 @pytest.mark.parametrize("device", device_ids())
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_written_out_functions(name, device):
+    if opened(device).target.kind == "gpu":
+        pytest.skip("a GPU calls its driver's functions")
     graph = Graph()
     g = Builder(graph)
     x = g.input("x", TensorType(DType.float32, RANGE.shape))

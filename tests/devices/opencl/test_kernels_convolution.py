@@ -24,7 +24,10 @@ def run():
 @pytest.fixture(scope="module", params=["device", "eight floats"])
 def target(request, run):
     """The device's own target, and the one of a processor without AVX-512."""
-    return Target.of(run.device) if request.param == "device" else Target()
+    own = Target.of(run.device)
+    if own.kind == "gpu":
+        pytest.skip("kernels of whole vectors are for CPUs: a GPU's compiler does not know them")
+    return own if request.param == "device" else Target()
 
 
 def images(p, seed=0):
