@@ -78,7 +78,7 @@ class OpenCL(Device):
         """The rate of multiply-adds that touch no memory, measured: what kernels are held against."""
         cl, runtime = self.runtime.cl, self.runtime
         gpu = self.target.kind == "gpu"  # many work-items of one float each; else few of one vector
-        v, items, chains, steps = (1, 256, 8, 4000) if gpu else (self.target.vector, 1, 12, 20000)
+        v, items, chains, steps = (1, 256, 8, 4000) if gpu else (self.target.vector, 1, 12, 100000)
         kind = "float" if gpu else "vec"
         at = f"y + {v} * (g0 * {items} + (int)get_local_id(0))" if gpu else f"y + {v} * g0"
         sums = [f"c{i}" for i in range(chains)]
@@ -96,7 +96,7 @@ class OpenCL(Device):
         buffer = runtime.buffer_of(np.full(floats, 0.5, np.float32))
         built.set_args(buffer)
         best = float("inf")
-        for _ in range(5):
+        for _ in range(10):  # the first ones find threads asleep and clocks low
             start = time.perf_counter()
             cl.enqueue_nd_range_kernel(runtime.queue, built, kernel.global_size(), kernel.local)
             runtime.queue.finish()
