@@ -18,7 +18,7 @@ import importlib.util
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -310,13 +310,11 @@ def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[st
     if function is None:
         return
     things: Any = function()
-    if not isinstance(things, Iterable):
-        raise _bad_contribution(
-            plugin, hook, things, "a list" if kind != "kernel" else "a mapping from names to kernels"
-        )
-    if isinstance(things, dict):
-        yield from things.items()
+    if kind == "kernel":
+        yield from _kernels(plugin, hook, things)
         return
+    if not isinstance(things, Iterable):
+        raise _bad_contribution(plugin, hook, things, "a list")
     seen: dict[str, Any] = {}
     thing: Any
     for thing in things:
@@ -327,6 +325,27 @@ def _gather(module: Any, plugin: str, kind: str, hook: str) -> Iterator[tuple[st
                 "plugin-conflict", f"plugin `{plugin}` brings two of the name `{thing.name}` by `{hook}`"
             )
         yield thing.name, thing
+
+
+def _kernels(plugin: str, hook: str, kernels: Any) -> Iterator[tuple[str, Any]]:
+    """(op name or `op.backward…`, function); the op may be brought by a plugin that comes later."""
+    if not isinstance(kernels, Mapping):
+        raise _bad_contribution(plugin, hook, kernels, "a mapping from names to kernels")
+    for name, kernel in kernels.items():
+        if not isinstance(name, str) or not name:
+            raise _bad_contribution(plugin, hook, name, "a name for each kernel")
+        op, dot, way = name.partition(".")
+        if dot and way != "backward" and not way.startswith("backward_"):
+            raise FlownetError.of(
+                "bad-contribution", f"plugin `{plugin}`: `{hook}` returns a kernel for `{name}`, which stands for nothing",
+                help=f"write `{op}` for the op, `{op}.backward` or `{op}.backward_<input>` for its gradients",
+            )  # fmt: skip
+        if not callable(kernel):
+            raise FlownetError.of(
+                "bad-contribution", f"plugin `{plugin}`: `{hook}` returns functions `f(op, g, *inputs)`, got `{kernel!r}` for `{name}`",
+                help="`flownet.hookspecs` says what it expects",
+            )  # fmt: skip
+        yield name, kernel
 
 
 _CLASSES: dict[str, type] = {"op": Op, "initialiser": Initialiser}
@@ -341,7 +360,6 @@ _METHODS = {
     "importer": ("read", "suffixes"),
     "exporter": ("write", "suffixes"),
     "command": ("callback",),
-    "kernel": (),
 }
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,6 +239,28 @@ def test_what_is_not_of_the_kind_is_refused(hook: str, thing: Any, says: str) ->
     assert problem.code == "bad-contribution"
     assert hook in problem.message
     assert says in problem.message
+
+
+@pytest.mark.parametrize(
+    ("kernels", "says"),
+    [
+        ([("relu", print)], "returns a mapping from names to kernels"),
+        ({"their_op": 3}, "returns functions `f(op, g, *inputs)`, got `3` for `their_op`"),
+        ({"their_op.backwards_x": print}, "returns a kernel for `their_op.backwards_x`, which stands for nothing"),
+        ({"": print}, "returns a name for each kernel"),
+    ],
+)
+def test_what_is_no_kernel_is_refused(kernels: Any, says: str) -> None:
+    problem = refusal(plugin(flownet_kernels=lambda: kernels))
+    assert problem.code == "bad-contribution"
+    assert says in problem.message
+
+
+def test_kernels_for_gradients_are_taken() -> None:
+    kernels = {"their_op": print, "their_op.backward": print, "their_op.backward_x": print}
+    registry = Registry(entry_points=False)
+    brought = registry.register(plugin(flownet_kernels=lambda: MappingProxyType(kernels)), "theirs").brings
+    assert brought == {"kernel": sorted(kernels)}
 
 
 def test_a_hook_that_returns_nothing_is_refused() -> None:

@@ -143,10 +143,13 @@ def test(state: Invocation, names: tuple[str, ...], devices: tuple[str, ...]) ->
     flownet op test softmax
     flownet op test my_op --plugin-dir my_ops/ --device cpu --device opencl
     """
+    from flownet.devices.choose import choose_device
     from flownet.testing import check_op
 
     registry = state.registry
     ops = [registry.get("op", name) for name in names]
+    for name in devices:  # one that is not there is no fault of the op
+        choose_device(name, registry)
     chosen = devices or _usual_devices(state)
     reports = [check_op(op, device, registry) for op in ops for device in chosen]
     if state.out.json:

@@ -36,11 +36,11 @@ def choose_device(
         return _with_reason(OpenCL(name, **options), "asked for")
     found = registry.find("device", kind) if registry else None
     if found is None:
-        known = ["auto", "cpu", "opencl", *(registry.names("device") if registry else [])]
+        known = list(dict.fromkeys(["auto", "cpu", "opencl", *(registry.names("device") if registry else [])]))
         raise FlownetError.of(
             "unknown-device",
             f"there is no device `{name}`",
-            help=near_names(kind, known) or f"known: {', '.join(dict.fromkeys(known))}",
+            help=near_names(kind, known) or f"known: {', '.join(known)}",
         )
     return _with_reason(found(), "asked for")
 

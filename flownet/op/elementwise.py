@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from flownet.errors import FlownetError
+from flownet.errors import FlownetError, near_names
 from flownet.expression import FUNCTIONS, Call, Expression, Name, Number, evaluate, names, parse, substitute
 from flownet.op.contract import Op
 from flownet.types import Dim, DType, Symbolic, TensorType
@@ -172,18 +172,47 @@ class ElementwiseOp(_Elementwise):
         known: dict[str, Expression] = self._attributes()
         result = {}
         for output, text in texts.items():
-            result[output] = known[output] = substitute(parse(text), known)
+            result[output] = known[output] = self._known_names(text, substitute(parse(text), known), self.operands)
         return result
 
     def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
         for name, type_ in types.items():
             if type_.dtype is DType.bool:
                 raise FlownetError.of("dtype-mismatch", f"`{self.name}` takes numbers as `{name}`, got {type_}")
+        self.expressions()  # what is wrong with the texts is said here, before anything runs
+        self.derivatives()
         return super().result_types(types)
 
     def derivatives(self) -> Mapping[str, Expression]:
         attributes = self._attributes()
-        return {operand: substitute(parse(text), attributes) for operand, text in self.derivative.items()}
+        if unknown := set(self.derivative) - set(self.operands):
+            raise FlownetError.of(
+                "bad-expression", f"`{self.name}` has a derivative for `{min(unknown)}`, which is none of its operands",
+                help=near_names(min(unknown), self.operands) or f"operands: {', '.join(self.operands)}",
+            )  # fmt: skip
+        known = (*self.operands, *self.outputs, *(f"d{name}" for name in self.outputs))
+        return {
+            operand: self._known_names(text, substitute(parse(text), attributes), known)
+            for operand, text in self.derivative.items()
+        }
+
+    def _known_names(self, text: str, expression: Expression, known: Sequence[str]) -> Expression:
+        """The expression, when all of its names are known."""
+        for name in names(expression):
+            if name in known:
+                continue
+            if hasattr(self, name) and name in {f.name for f in fields(self)}:
+                value = getattr(self, name)
+                raise FlownetError.of(
+                    "bad-expression",
+                    f"`{text}` of `{self.name}` takes numbers, and the attribute `{name}` is {value!r}",
+                )
+            attributes = self._attributes()
+            raise FlownetError.of(
+                "bad-expression", f"`{text}` of `{self.name}` has the name `{name}`, which stands for nothing",
+                help=near_names(name, [*known, *attributes]) or f"known: {', '.join([*known, *attributes])}",
+            )  # fmt: skip
+        return expression
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,8 @@ def _odd_values(hint: Any) -> Iterator[Any]:
         yield from (-1, 0, 1, 3, -1000, 1_000_003)
     elif hint is float:
         yield from (float("nan"), float("inf"), -1.0, 0.0, 1.0, 1e30)
+    elif hint is str:
+        yield from ("", "no such word")
     elif origin is Literal:
         yield from arguments
     elif origin is tuple and arguments:

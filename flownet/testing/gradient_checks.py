@@ -9,6 +9,7 @@ import numpy as np
 from flownet.testing.differences import central_differences
 from flownet.testing.example import Example, type_of
 from flownet.testing.larger import larger_of_all
+from flownet.testing.other_attributes import with_other_attributes
 from flownet.testing.reference import differentiated, forward, wants_gradient
 from flownet.testing.subject import Failure, Skip, Subject
 
@@ -25,6 +26,7 @@ def gradient(subject: Subject) -> str:
     examples = subject.variants(np.float64)
     if not any(wants_gradient(example) for example in examples):
         raise Skip("the op has no gradient")
+    examples += with_other_attributes(subject.examples(np.float64))
     large = larger_of_all(subject.examples(np.float64), 4)
     examples += [example for example in large if sum(a.size for a in example.inputs.values()) <= _MOST_ELEMENTS]
     smooth = [example for example in examples if example.smooth]

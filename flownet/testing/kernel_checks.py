@@ -14,6 +14,7 @@ from flownet.testing.example import Example
 from flownet.testing.guarded_kernel import GuardedKernel, kernel_fault
 from flownet.testing.larger import larger_of_all
 from flownet.testing.on_device import device_of
+from flownet.testing.other_attributes import with_other_attributes
 from flownet.testing.reference import as_graph
 from flownet.testing.subject import Skip, Subject, counted
 
@@ -49,7 +50,8 @@ def kernel_memory(subject: Subject) -> str:
     subject.go_over(examples[:1], examine, most_tries=40)
     if not titles:  # what it is built of are flownet's own kernels
         raise Skip("the op brings no OpenCL C of its own")
-    examples += larger_of_all(subject.examples(), 8)
+    given = subject.examples()
+    examples += [*with_other_attributes(given), *larger_of_all(given, 8)]
     found = subject.go_over(examples, examine, most_tries=40)
     return f"{counted(len(titles), 'kernel')}, {found}: bounds, and work-items one half at a time"
 

@@ -11,6 +11,7 @@ from flownet.op.contract import wanted
 from flownet.testing.comparison import array_difference, difference
 from flownet.testing.example import Example, type_of, without_optional
 from flownet.testing.larger import larger_of_all
+from flownet.testing.other_attributes import with_other_attributes
 from flownet.testing.reference import as_graph, differentiated, forward
 from flownet.testing.subject import Failure, Skip, Subject, counted, problem_of
 from flownet.types import Symbolic, TensorType
@@ -212,7 +213,7 @@ def device(subject: Subject) -> str:
     # values in the hundreds are compared for being finite alone: built-in functions are inexact there, each in its way
     subject.go_over((large for example in given for large in _hundredfold(example)), overflows, most_tries=60)
     optional = [found for example in given for found in without_optional(example)]
-    examples = [*subject.variants(), *optional, *larger_of_all(given, 8)]
+    examples = [*subject.variants(), *optional, *with_other_attributes(given), *larger_of_all(given, 8)]
     return f"{subject.go_over(examples, examine, most_tries=60)} on {subject.device}, forward and backward"
 
 

@@ -157,6 +157,14 @@ def test_several_ops_and_devices(capsys, folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_device_that_is_not_there_is_no_fault_of_the_op(capsys) -> None:
+    status, out, err = run(capsys, "op", "test", "relu", "--device", "cpuu")
+    assert status == 1
+    assert "there is no device `cpuu`" in err
+    assert "did you mean `cpu`?" in err
+    assert "FAILED" not in out
+
+
 def test_new_and_then_test(capsys, tmp_path: Path) -> None:
     status, out, _ = run(capsys, "op", "new", "row_scale", "--out", tmp_path)
     assert status == 0

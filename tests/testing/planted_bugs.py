@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -188,6 +188,64 @@ class FactorSlightlyOff(Affine):
 
     def backward_x(self, scale, dy):
         return super().backward_x(scale, dy) * dy.dtype.type(1.00001)
+
+
+@planted("gradient")
+@dataclass(frozen=True)
+class GradientForgetsTheAttribute(Affine):
+    """dx without the factor, which is 1 in every sample."""
+
+    factor: float = 1.0
+
+    def backward_x(self, x, dy, scale):
+        return dy * scale
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [[1.0, 2.0, 3.0]], "scale": [1.0, 2.0, -1.0], "offset": [0.0, 1.0, 0.0]},
+                     {"y": [[1.0, 5.0, -3.0]]})  # fmt: skip
+
+
+@planted("gradient")
+@dataclass(frozen=True)
+class DerivativeForgetsTheAttribute(ElementwiseOp):
+    """k · x, whose derivative is the one for k = 2."""
+
+    name = "times"
+    expression = "k * x"
+    derivative: ClassVar = {"x": "2 * dy"}
+
+    k: float = 2.0
+
+    def checked(self):
+        if not np.isfinite(self.k):
+            raise FlownetError.of("bad-attribute", f"`k` of `times` must be finite, got {self.k}")
+
+    @classmethod
+    def samples(cls):
+        yield Sample(cls(), {"x": [1.0, 3.0]}, {"y": [2.0, 6.0]})
+
+
+@planted("gradient")
+@dataclass(frozen=True)
+class ModeWithoutASample(Delay):
+    """Moves the other way too, which no sample shows; the gradient knows nothing of it."""
+
+    way: Literal["right", "left"] = "right"
+
+    def forward(self, x):
+        return super().forward(x) if self.way == "right" else super().backward(x)
+
+
+@planted("attributes")
+@dataclass(frozen=True)
+class UncheckedWord(Delay):
+    """A mode that is any text, looked up at the run."""
+
+    way: str = "right"
+
+    def forward(self, x):
+        return {"right": super().forward}[self.way](x)
 
 
 @planted("gradient")

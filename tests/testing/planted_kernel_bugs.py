@@ -331,3 +331,49 @@ class NeedsTheOptionalOnTheDevice(Pairs):
     @classmethod
     def samples(cls):
         yield Sample(cls(), {"x": [[1.0, 2.0]], "shift": [[1.0, 0.0]]}, {"y": [[2.0, 4.0]]})
+
+
+@planted("device", "output `y`")
+@dataclass(frozen=True)
+class ForgetsTheAttribute(Pairs):
+    """A factor that is 1 in the sample, and that the kernels know nothing of."""
+
+    factor: float = 1.0
+
+    def checked(self):
+        if not np.isfinite(self.factor):
+            raise FlownetError.of("bad-attribute", f"`factor` of `pairs` must be finite, got {self.factor}")
+
+    def forward(self, x):
+        return super().forward(x) * x.dtype.type(self.factor)
+
+    def backward(self, dy):
+        return super().backward(dy) * dy.dtype.type(self.factor)
+
+
+@planted("kernel memory", "reads out of bounds: before the beginning of `x`")
+@dataclass(frozen=True)
+class FarNeighbour(Pairs):
+    """A distance that is not looked at where it is more than 1."""
+
+    distance: int = 1
+
+    def checked(self):
+        if self.distance < 1:
+            raise FlownetError.of("bad-attribute", f"`distance` of `pairs` must be 1 or more, got {self.distance}")
+
+    def forward(self, x):
+        y = np.array(x)
+        y[..., self.distance :] += x[..., : -self.distance]
+        return y
+
+    def backward(self, dy):
+        dx = np.array(dy)
+        dx[..., : -self.distance] += dy[..., self.distance :]
+        return dx
+
+    def opencl(self, g, x):
+        source = f"out[i] = x[i] + (i % $d ? x[i - {self.distance}] : 0.0f);"
+        return g.add(self.kernel("pairs", "x", "out", x.type, source, self.forward), x)
+
+    opencl_backward = None
