@@ -18,7 +18,7 @@ from flownet.testing.shrink import smallest
 
 __all__ = ["Failure", "Skip", "Subject", "counted", "problem_of", "said"]
 
-_NEVER_THE_INPUTS = ("kernel-build", "bad-lowering", "no-kernel", "device-failed")
+_NEVER_THE_INPUTS = ("kernel-build", "bad-lowering", "no-kernel", "device-failed", "op-failed")
 
 Examine = Callable[[Example], str | None]
 

@@ -19,6 +19,7 @@ from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.op import Op
 from flownet.op.contract import wanted
+from flownet.op.failure import failure_of
 from flownet.passes.order_nodes import order_nodes
 from flownet.passes.plan_memory import MemoryPlan, plan_memory
 from flownet.types import TensorType
@@ -107,11 +108,13 @@ class CPUProgram(Program):
             try:
                 for step in steps:
                     step()
-            except FlownetError as error:
+            except Exception as error:
                 at = len(self._runs) - steps.__length_hint__() - 1  # type: ignore[attr-defined]
-                raise error.placed(
-                    [s for node in self.steps[at].nodes for s in self.graph.nodes[node].origin.spans]
-                ) from None
+                nodes = [self.graph.nodes[name] for name in self.steps[at].nodes]
+                failure = failure_of(nodes[0].op, error) if nodes else error
+                if not isinstance(failure, FlownetError):
+                    raise
+                raise failure.placed([span for node in nodes for span in node.origin.spans]) from error
 
     def fetch(self, name: str) -> np.ndarray:
         return self._array(self.graph.outputs[name]).copy()

@@ -20,6 +20,7 @@ from flownet.devices.opencl.schedule import Schedule, Stage, schedule
 from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.kernels import Fused, InRange
+from flownet.op.failure import failure_of
 from flownet.passes.order_nodes import order_nodes
 from flownet.types import TensorType
 
@@ -265,8 +266,11 @@ class OpenCLProgram(Program):
         with np.errstate(all="ignore"):
             try:
                 results = node.op.run(arrays)
-            except FlownetError as error:
-                raise error.placed(node.origin.spans) from None
+            except Exception as error:
+                failure = failure_of(node.op, error)
+                if not isinstance(failure, FlownetError):
+                    raise
+                raise failure.placed(node.origin.spans) from error
         for name, result in zip(node.outputs, results, strict=True):
             region, offset, type_ = self._view(name)
             region.view(offset, type_)[...] = result
