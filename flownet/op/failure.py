@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import traceback
+from typing import Any
+
+import numpy as np
 
 from flownet.errors import FlownetError
 from flownet.op.contract import Op
 
-__all__ = ["failure_of"]
+__all__ = ["check_shape", "failure_of"]
 
 
 def failure_of(op: Op, error: Exception) -> Exception:
@@ -25,4 +28,15 @@ def failure_of(op: Op, error: Exception) -> Exception:
         "op-failed", f"`{op.name}` fails: {type(error).__name__}{': ' + text[0] if text else ''}",
         f"raised in `{frame.name}` of {os.path.basename(frame.filename)}:{frame.lineno}",
         help=f"`flownet op test {getattr(op, 'op', op).name}` shows the smallest input that does; it is for the op's author to mend",
+    )  # fmt: skip
+
+
+def check_shape(op: Op, result: Any, shape: tuple[int, ...]) -> None:
+    """Raise FlownetError (`op-failed`) unless a result has the shape that `infer` said: NumPy would broadcast it without a word."""
+    if result is not None and np.shape(result) == shape:
+        return
+    made = "nothing" if result is None else f"an array of shape {list(np.shape(result))}"
+    raise FlownetError.of(
+        "op-failed", f"`{op.name}` makes {made} where its `infer` says {list(shape)}",
+        help=f"`flownet op test {getattr(op, 'op', op).name}` shows more; it is for the op's author to mend",
     )  # fmt: skip

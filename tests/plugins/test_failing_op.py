@@ -23,7 +23,7 @@ class Looked(flownet.Op):
         return x
 
     def forward(self, x):
-        return {"same": x}[self.mode]
+        return {"same": x, "short": x[:1], "nothing": None}[self.mode]
 
     def backward(self, dy):
         return {"back": dy}[self.mode]
@@ -63,6 +63,19 @@ def test_forward(folder: Path, capsys: pytest.CaptureFixture[str], device: str) 
     assert "note: raised in `forward` of looked.py:16" in err
     assert "flownet op test looked" in err
     assert "flownet itself failed" not in err
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("opencl", marks=pytest.mark.opencl)])
+@pytest.mark.parametrize(("mode", "made"), [("short", "an array of shape [1, 2]"), ("nothing", "nothing")])
+def test_a_result_of_another_shape_is_not_broadcast(
+    folder: Path, capsys: pytest.CaptureFixture[str], device: str, mode: str, made: str
+) -> None:
+    (folder / "g.yaml").write_text(GRAPH.format(mode=mode))
+    assert run("run", "g.yaml", "-i", "x=[[0, 1], [1, 0]]", "--device", device, "--plugin-dir", "ops") == 1
+    assert (
+        f"error[op-failed]: `looked` makes {made} where its `infer` says [2, 2]\n --> g.yaml:5:5"
+        in capsys.readouterr().err
+    )
 
 
 def test_backward(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

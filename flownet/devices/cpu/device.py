@@ -19,7 +19,7 @@ from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.op import Op
 from flownet.op.contract import wanted
-from flownet.op.failure import failure_of
+from flownet.op.failure import check_shape, failure_of
 from flownet.passes.order_nodes import order_nodes
 from flownet.passes.plan_memory import MemoryPlan, plan_memory
 from flownet.types import TensorType
@@ -169,15 +169,21 @@ def _call(op: Op, inputs: Mapping[str, np.ndarray], outputs: list[np.ndarray]) -
     made, copyto = op.bound(inputs), np.copyto
     if len(outputs) == 1:
         (only,) = outputs
+        shape = only.shape
 
         def run() -> None:
             result = made()
-            copyto(only, result[0] if isinstance(result, (tuple, list)) else result)
+            if isinstance(result, (tuple, list)):
+                result = result[0]
+            if getattr(result, "shape", None) != shape:
+                check_shape(op, result, shape)
+            copyto(only, result)
 
     else:
 
         def run() -> None:
             for out, result in zip(outputs, made(), strict=True):
+                check_shape(op, result, out.shape)
                 copyto(out, result)
 
     return run

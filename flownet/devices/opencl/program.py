@@ -20,7 +20,7 @@ from flownet.devices.opencl.schedule import Schedule, Stage, schedule
 from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.kernels import Fused, InRange
-from flownet.op.failure import failure_of
+from flownet.op.failure import check_shape, failure_of
 from flownet.passes.order_nodes import order_nodes
 from flownet.types import TensorType
 
@@ -266,6 +266,8 @@ class OpenCLProgram(Program):
         with np.errstate(all="ignore"):
             try:
                 results = node.op.run(arrays)
+                for name, result in zip(node.outputs, results, strict=True):
+                    check_shape(node.op, result, tuple(int(d) for d in self.graph.values[name].type.shape))  # type: ignore[arg-type]
             except Exception as error:
                 failure = failure_of(node.op, error)
                 if not isinstance(failure, FlownetError):
