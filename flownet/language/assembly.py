@@ -317,6 +317,11 @@ class Assembly:
             made = self.components.one("initialiser", value, node.stack)
             if made is None:
                 return None
+            try:
+                made.check_shape(declared[name].type.shape)
+            except FlownetError as error:
+                self.report.failure(error, value, stack=node.stack)
+                return None
             found[name] = made
         return found
 
