@@ -6,10 +6,13 @@ output elements are reached from one input element.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+
+from flownet.errors import FlownetError
 
 __all__ = ["BUILTIN", "Initialiser", "parameter_generator"]
 
@@ -21,6 +24,25 @@ class Initialiser:
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
         raise NotImplementedError
+
+    def checked(self) -> None:
+        """Check the options' values (types are checked already). Raises FlownetError naming the option."""
+        for option, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise _bad_option(self, option, "a finite number")
+
+    def require_least(self, option: str, least: float, which: str = "") -> None:
+        """Raises FlownetError (`bad-option`): `std` of `normal` must be at least 0, got -0.1"""
+        if getattr(self, option) < least:
+            raise _bad_option(self, option, f"at least {which or least}")
+
+    def check_shape(self, shape: tuple[object, ...]) -> None:
+        """Raises FlownetError (`bad-init`) for a parameter that this cannot start."""
+
+
+def _bad_option(initialiser: Initialiser, option: str, must: str) -> FlownetError:
+    got = getattr(initialiser, option)
+    return FlownetError.of("bad-option", f"`{option}` of `{initialiser.name}` must be {must}, got {got}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +87,10 @@ class Normal(Initialiser):
     def sample(self, generator, shape, fan_in, fan_out):
         return generator.normal(self.mean, self.std, shape)
 
+    def checked(self) -> None:
+        super().checked()
+        self.require_least("std", 0)
+
 
 @dataclass(frozen=True)
 class Uniform(Initialiser):
@@ -76,6 +102,10 @@ class Uniform(Initialiser):
 
     def sample(self, generator, shape, fan_in, fan_out):
         return generator.uniform(self.low, self.high, shape)
+
+    def checked(self) -> None:
+        super().checked()
+        self.require_least("high", self.low, f"`low`, which is {self.low}")
 
 
 @dataclass(frozen=True)
@@ -89,6 +119,10 @@ class XavierUniform(Initialiser):
         bound = self.gain * np.sqrt(6 / (fan_in + fan_out))
         return generator.uniform(-bound, bound, shape)
 
+    def checked(self) -> None:
+        super().checked()
+        self.require_least("gain", 0)
+
 
 @dataclass(frozen=True)
 class XavierNormal(Initialiser):
@@ -99,6 +133,10 @@ class XavierNormal(Initialiser):
 
     def sample(self, generator, shape, fan_in, fan_out):
         return generator.normal(0, self.gain * np.sqrt(2 / (fan_in + fan_out)), shape)
+
+    def checked(self) -> None:
+        super().checked()
+        self.require_least("gain", 0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +155,7 @@ class HeNormal(Initialiser):
     """Gaussian of standard deviation √(2 / fan) (He et al. 2015a); `fan` is `in` or `out`."""
 
     name = "he_normal"
-    fan: str = "in"
+    fan: Literal["in", "out"] = "in"
 
     def sample(self, generator, shape, fan_in, fan_out):
         return generator.normal(0, np.sqrt(2 / (fan_out if self.fan == "out" else fan_in)), shape)
@@ -161,6 +199,14 @@ class Bilinear(Initialiser):
         for channel in range(min(shape[:2])):
             weight[channel, channel] = np.outer(rows, columns)
         return weight
+
+    def check_shape(self, shape) -> None:
+        if len(shape) != 4:
+            raise FlownetError.of(
+                "bad-init",
+                f"`bilinear` starts the kernel of a convolution, [a, b, height, width], got [{', '.join(map(str, shape))}]",
+                help="take another initialiser, such as `he_normal`",
+            )
 
 
 BUILTIN: dict[str, type[Initialiser]] = {

@@ -17,7 +17,7 @@ from flownet.devices.choose import choose_device
 from flownet.devices.device import Device
 from flownet.errors import FlownetError, near_names
 from flownet.executor import Session
-from flownet.executor.session import Plan, sizes_of
+from flownet.executor.session import Plan, as_input, sizes_of
 from flownet.graph import Graph, Kind
 from flownet.language import Document
 from flownet.language import load as load_document
@@ -124,10 +124,7 @@ class Network:
 
     def _arrays(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         types = {value.name: value.type for value in self.inference.inputs}
-        return {
-            name: np.asarray(array, types[name].dtype.numpy if name in types else None)
-            for name, array in inputs.items()
-        }
+        return {name: as_input(name, array, types.get(name)) for name, array in inputs.items()}
 
     def _fetching(self, names: tuple[str, ...]) -> Graph:
         if names not in self._derived:

@@ -61,6 +61,10 @@ def test_any_value_can_be_fetched() -> None:
         (lambda net: net.run(y=X), "unknown-input"),
         (lambda net: net.run(), "missing-input"),
         (lambda net: net.run(x=X[:, :3]), "input-mismatch"),
+        (lambda net: net.run(x=X + 1j), "input-mismatch"),
+        (lambda net: net.run(x="abc"), "input-mismatch"),
+        (lambda net: net.run(x=[[1.0], [2.0, 3.0]]), "input-mismatch"),
+        (lambda net: net.run(x=None), "input-mismatch"),
         (lambda net: net.run(x=X, fetch=["logit"]), "unknown-value"),
         (lambda net: net.gradients("logits", ["nothing"], x=X), "unknown-value"),
     ],
@@ -69,6 +73,16 @@ def test_wrong_calls_are_named(call, code: str) -> None:
     with pytest.raises(FlownetError) as error:
         call(network())
     assert error.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize("indices", [[1.7, 0.0], [2**32 + 1, 0]])
+def test_values_are_not_rounded_or_cut_to_fit_an_input_of_whole_numbers(indices) -> None:
+    net = flownet.load(
+        {"inputs": {"word": "int32[N]"}, "nodes": [{"embedding": {"rows": 4, "units": 2}}]}, device="cpu"
+    )
+    assert net.run(word=np.array([1.0, 0.0]))["embedding_1"].shape == (2, 2)
+    with pytest.raises(FlownetError, match="no int32"):
+        net.run(word=indices)
 
 
 def test_a_misspelt_value_has_near_names() -> None:

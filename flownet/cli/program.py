@@ -6,6 +6,7 @@ user's mistake never ends in a traceback, and ours only shows one when it is ask
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback as tracebacks
@@ -99,7 +100,7 @@ class Program(click.Group):
             _tell(state, error.diagnostics)
             status = error.exit_status
         except BrokenPipeError:  # whoever read our output has enough of it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _close_output()
             status = 0
         except MemoryError as error:
             message = f"there is not enough memory: {error or 'an allocation failed'}"
@@ -109,13 +110,23 @@ class Program(click.Group):
         except Exception as error:
             if wants_traceback:
                 tracebacks.print_exc()
-            _tell(state, [_our_bug(error, wants_traceback)])
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                _close_output()  # files have errors of their own: this is standard output on a full disk
+                message = f"the output cannot be written: {error.strerror}"
+                _tell(state, [Diagnostic("cannot-write", message, help="free some space, or write it elsewhere")])
+            else:
+                _tell(state, [_our_bug(error, wants_traceback)])
             status = 3
         finally:
             warnings.showwarning = shown_before
         if standalone_mode:
             sys.exit(status)
         return status
+
+
+def _close_output() -> None:
+    """Let what standard output still holds go nowhere, so that Python does not fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(state: Invocation, otherwise: Callable[..., None], message: Any, *rest: Any, **named: Any) -> None:

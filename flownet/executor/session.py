@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from flownet.graph import Graph, Kind, Value
 from flownet.passes.pipeline import Pass, run_passes
 from flownet.types import Dim, Symbolic, TensorType
 
-__all__ = ["Plan", "Session", "sizes_of"]
+__all__ = ["Plan", "Session", "as_input", "sizes_of"]
 
 
 @dataclass
@@ -141,6 +142,26 @@ def starting_array(value: Value, seed: int) -> np.ndarray:
     if hasattr(value.initial, "array"):
         return value.initial.array(seed, value.name)
     return np.broadcast_to(np.asarray(value.initial, value.type.dtype.numpy), tuple(value.type.shape)).copy()  # type: ignore[arg-type]
+
+
+def as_input(name: str, values: Any, type_: TensorType | None) -> np.ndarray:
+    """The values as the input's element type. Raises FlownetError (`input-mismatch`) where that would change what they mean."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of several lengths
+        raise FlownetError.of("input-mismatch", f"the values given for `{name}` are no array: {error}") from None
+    if type_ is None:
+        return array
+    wanted = type_.dtype.numpy
+    if array.dtype.kind not in "biuf":
+        raise FlownetError.of("input-mismatch", f"`{name}` is {type_}, got an array of {array.dtype}")
+    if array.dtype == wanted:
+        return array
+    with np.errstate(invalid="ignore"):  # nan as a whole number: refused in the next line
+        cast = array.astype(wanted)
+    if wanted.kind != "f" and not np.array_equal(cast, array):
+        raise FlownetError.of("input-mismatch", f"`{name}` is {type_}, and the values given are no {type_.dtype}")
+    return cast
 
 
 def sizes_of(graph: Graph, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:

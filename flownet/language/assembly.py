@@ -16,7 +16,7 @@ from flownet.language.expansion import Expansion
 from flownet.language.report import Report
 from flownet.language.scopes import FIRST, FlatNode, GraphInput, Output
 from flownet.language.tree import Mapping, Scalar, Tree, written
-from flownet.op import Initial
+from flownet.op import Initial, Op
 
 __all__ = ["Assembly"]
 
@@ -128,12 +128,14 @@ class Assembly:
     def _build(self, node: FlatNode) -> None:
         sources = self._sources[node.name]
         if sources is None:
+            self._check_victim(node)
             return
         values: list[tuple[str | None, Value, Tree]] = []
         for argument, source, at in sources:
             value = self.value(source)
             if value is None:
-                return  # a victim: its cause has been reported
+                self._check_victim(node)
+                return
             values.append((argument, value, at))
         given = self._arguments(node, values)
         if given is None:
@@ -226,6 +228,27 @@ class Assembly:
             return None
         return declared
 
+    def _check_victim(self, node: FlatNode) -> None:
+        """What can be said of a node of which an input has no type, which has been reported: the number of its inputs
+        and what its initialiser says of itself."""
+        op = node.op
+        if op is None:
+            return
+        names = list(op.signature_inputs)
+        if not op.variadic and not node.chained and not _has_parameters(type(op)):
+            given = [name or (names[i] if i < len(names) else "") for i, (name, _, _) in enumerate(node.inputs)]
+            required = [name for name in names if name not in op.optional_inputs]
+            if len(node.inputs) > len(names):
+                self._surplus(node, names, len(node.inputs), node.inputs[len(names)][2])
+            elif missing := [name for name in required if name not in given]:
+                self._missing(node, missing, required)
+        tree = node.init
+        names = self.components.registry.names("initialiser")
+        is_name = isinstance(tree, Scalar) and isinstance(tree.value, str)
+        has_options = isinstance(tree, Mapping) and len(tree.pairs) == 1 and next(iter(tree.pairs)) in names
+        if node.own_init and tree is not None and (is_name or has_options):
+            self.components.one("initialiser", tree, node.stack)
+
     def _missing(self, node: FlatNode, missing: list[str], required: list[str]) -> dict[str, Initial] | None:
         listed = ", ".join(required)
         if not node.inputs and not required[1:]:
@@ -317,6 +340,11 @@ class Assembly:
             made = self.components.one("initialiser", value, node.stack)
             if made is None:
                 return None
+            try:
+                made.check_shape(declared[name].type.shape)
+            except FlownetError as error:
+                self.report.failure(error, value, stack=node.stack)
+                return None
             found[name] = made
         return found
 
@@ -331,6 +359,11 @@ class Assembly:
             span = value.origin.span
             notes.append(f"{what} from {source}{f', line {span.line}' if span else ''}")
         return notes[:6]
+
+
+def _has_parameters(cls: type) -> bool:
+    """Whether nodes of the op may have inputs of their own making."""
+    return cls.parameters is not Op.parameters or cls.states is not Op.states  # type: ignore[attr-defined]
 
 
 def _asked_by_declarations(cls: type) -> frozenset[str]:

@@ -157,7 +157,7 @@ class Components:
                 continue
             field = known.get(name)
             if field is None:
-                self._unknown(cls, key, what, noun, stack)
+                self._unknown(cls, key, what, noun, skip, stack)
                 failed = True
                 continue
             try:
@@ -197,9 +197,14 @@ class Components:
             )
         return None
 
-    def _unknown(self, cls: type, key: Scalar, what: str, noun: str, stack: Stack) -> None:
+    def _unknown(self, cls: type, key: Scalar, what: str, noun: str, skip: Iterable[str], stack: Stack) -> None:
         known = list(fields_of(cls))
-        help = near_names(key.text, known) or _listing(f"its {noun}s are", known) or f"it takes no {noun}s"
+        help = (
+            near_names(key.text, known)
+            or near_names(key.text, skip)
+            or _listing(f"its {noun}s are", known)
+            or f"it takes no {noun}s"
+        )
         self.report.error(f"unknown-{noun}", f"{what} has no {noun} `{key.text}`", key, help=help, stack=stack)
 
     def _wrong_type(self, error: _WrongType, name: str, what: str, noun: str, stack: Stack) -> None:

@@ -509,4 +509,4 @@ class Expansion:
             cls = self._op_class(form.op, ())
             for name, (key, _) in (form.options.pairs if cls and form.options else {}).items():
                 if name not in RESERVED and name not in fields_of(cls) and not key.dynamic:  # type: ignore[arg-type]
-                    self.components._unknown(cls, key, f"`{form.op.value}`", "attribute", ())  # type: ignore[arg-type]
+                    self.components._unknown(cls, key, f"`{form.op.value}`", "attribute", RESERVED, ())  # type: ignore[arg-type]

@@ -88,6 +88,7 @@ class _Training:
         if report.failed or not whole:
             return None
         self._declare_targets(data, [node for _, node in (*losses, *metrics)])
+        reader.check_feed(data, [value.name for value in self.inference.graph.inputs], set(self.targets))
         own = [node for _, node in (*losses, *metrics) if node.name not in self.graph.nodes]
         self.assembly.add(own)
         loss = self._total(losses)
@@ -195,10 +196,14 @@ class _Training:
 
     def _losses(self) -> list[tuple[float, FlatNode]]:
         tree = self.tree.get("loss")
-        if tree is None or (isinstance(tree, Scalar) and tree.value is None and not tree.failed):
+        if (
+            tree is None
+            or (isinstance(tree, Scalar) and tree.value is None and not tree.failed)
+            or (isinstance(tree, Sequence) and not tree.items)
+        ):
             help = "add `loss: {cross_entropy: {in: [logits, label]}}`"
             if not self._misspelt("loss"):
-                self.report.error("missing-key", "`train` needs a `loss`", self.tree, help=help)
+                self.report.error("missing-key", "`train` needs a `loss`", tree or self.tree, help=help)
             return []
         found = []
         for item in tree.items if isinstance(tree, Sequence) else (tree,):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,11 @@ class DataReader:
                 if isinstance(tree, TreeMapping)
                 else f"`data` is a mapping, got {written(tree)}"
             )
+            keys = [key for key, _ in tree.pairs.values()] if isinstance(tree, TreeMapping) else []
+            if misspelt := next((key for key in keys if near_names(key.text, ["dataset"])), None):
+                help = near_names(misspelt.text, ["dataset"])
+                self.report.error("unknown-option", f"`data` has no option `{misspelt.text}`", misspelt, help=help)
+                return None
             self.report.error("missing-option", message, tree, help=f"write `data: {{dataset: …}}`, one of {known}")
             return None
         if name.failed:
@@ -112,6 +117,14 @@ class DataReader:
                 "data-failed", f"the dataset `{dataset.name}` cannot be opened: {type(error).__name__}: {error}", at
             )
         return None
+
+    def check_feed(self, data: FedData | None, inputs: Sequence[str], targets: Collection[str]) -> None:
+        """Report what `feed` maps to no input of the graph and to nothing that a loss or a metric names."""
+        for name, (key, _) in data.feed_keys.items() if data else ():
+            if name not in inputs and name not in targets:
+                known = [*inputs, *targets]
+                help = near_names(name, known) or f"its inputs are {', '.join(f'`{n}`' for n in inputs)}"
+                self.report.error("unknown-input", f"`feed` maps to `{name}`, which is no input", key, help=help)
 
     def fed_graph(self, graph: Graph, data: FedData | None) -> Graph:
         """The graph with the data's sizes put in for the symbols of its inputs."""

@@ -28,6 +28,19 @@ def flownet_process(*arguments: str, **settings) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("command", ["check", "expand"])
+def test_output_to_a_full_disk_is_no_mistake_of_flownet(command: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flownet", command, "graphs/xor.yaml"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("error[cannot-write]: the output cannot be written")
+    assert "Exception ignored" not in done.stderr
+
+
 def test_help_lists_every_command_with_a_line(run) -> None:
     result = run("--help")
     assert result.exit_code == 0

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 
 from flownet import initialisers
+from flownet.data.augmentation import Augmentation
 from flownet.errors import FlownetError
 from flownet.hookspecs import hookimpl
 from flownet.op import ElementwiseOp, Initial, Op
@@ -263,18 +264,6 @@ class Cosine:
 class Field:
     dtype: DType
     shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    name: ClassVar[str] = ""
-    shorthand: ClassVar[str | None] = None
-
-    def fields_after(self, fields):
-        return fields
-
-    def apply(self, batch, fields, draws):
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
