@@ -96,12 +96,17 @@ def command(
 
 def _sources(graph: str | None, out: str | None, resume: str | None) -> tuple[str, Path | None]:
     """The graph file and the run's folder that the arguments mean."""
-    from flownet.training.run import CHECKPOINT, GRAPH
+    from flownet.training.run import CHECKPOINT, GRAPH, WEIGHTS
 
     folder = Path(out).expanduser() if out else None
     if resume is None:
         if graph is None:
             raise click.UsageError("Missing argument 'GRAPH'.")
+        if folder is not None and any((folder / name).exists() for name in (CHECKPOINT, WEIGHTS)):
+            raise FlownetError.of(
+                "run-exists", f"`{folder}` holds a run already", "its weights and its checkpoint would be overwritten",
+                help="`--resume` goes on with it; for a new one, name another folder by `--out`",
+            )  # fmt: skip
         return graph, folder
     if resume != _LATEST:
         given = Path(resume).expanduser()

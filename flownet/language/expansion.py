@@ -340,7 +340,12 @@ class Expansion:
         self, options: TreeMapping, stack: tuple[str, ...]
     ) -> tuple[bool | None, str | None, Scalar | None, Tree | None]:
         freeze = self._typed(options, "freeze", bool, "`true` or `false`", stack)
-        device = self._typed(options, "device", str, "a device such as `cpu`", stack)
+        device = self._typed(options, "device", str, "`cpu`, where NumPy computes", stack)
+        if device is not None and device.value != "cpu":
+            self.report.unknown(
+                "unknown-device", f"a node runs where the command says, or on `cpu`: there is no `{device.value}` for it", device.value,
+                ["cpu"], device, help="`--device` says where all other nodes run", stack=stack,
+            )  # fmt: skip
         share = self._typed(options, "share", str, "the name of a node", stack)
         return (
             freeze.value if freeze else None, device.value if device else None, share, options.get("init"),

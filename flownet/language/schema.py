@@ -139,7 +139,7 @@ def _reserved() -> dict[str, Any]:
         "in": {"$ref": "#/$defs/values"},
         "repeat": _or_expression({"type": "integer", "minimum": 0}),
         "index": {"type": "string"},
-        "device": {"type": "string"},
+        "device": {"const": "cpu", "description": "NumPy computes the node, whatever the command says"},
         "share": {"type": "string", "description": "use the parameters of that node"},
         "freeze": _or_expression({"type": "boolean"}),
         "init": {

@@ -53,6 +53,15 @@ def test_train_json_is_one_document(run, graph: Path) -> None:
     assert "epoch 1/3" in result.stderr  # what is meant for people
 
 
+def test_a_finished_run_is_not_overwritten(run, graph: Path, tmp_path: Path) -> None:
+    assert run("train", graph, "--device", "cpu", "--out", "here").exit_code == 0
+    before = (tmp_path / "here" / "weights.safetensors").read_bytes()
+    again = run("train", graph, "--device", "cpu", "--out", "here", "--seed", "7")
+    assert again.exit_code == 1
+    assert "error[run-exists]: `here` holds a run already" in again.stderr
+    assert (tmp_path / "here" / "weights.safetensors").read_bytes() == before
+
+
 def test_quiet_says_the_result_alone(run, graph: Path) -> None:
     result = run("train", graph, "--device", "cpu", "--quiet")
     assert result.exit_code == 0
