@@ -49,7 +49,7 @@ class Summary:
     trainable:       those of `parameters` that an optimiser changes
     state_numbers:   numbers that nodes carry from run to run (running statistics)
     inference_bytes: what the values between the nodes take in a plan for inference, inputs and parameters left out
-    training_bytes:  the same for a training step: forward, backward and update
+    training_bytes:  the same for a training step: forward, backward and update; gradients of the parameters are in it
     """
 
     name: str

@@ -58,7 +58,7 @@ def test_the_papers_of_resnets_and_ours_agree_on_what_the_place_of_the_stride_le
 def test_cifar_resnets_have_6n_plus_2_layers_and_the_published_parameters(depth):
     graph = document(f"resnet{depth}").graph
     assert layers(graph) == depth
-    assert parameters(graph) == cifar_resnet_parameters((depth - 2) // 6)
+    assert summarise(document(f"resnet{depth}")).parameters == cifar_resnet_parameters((depth - 2) // 6)
     assert round(parameters(graph) / 1e6, 2 if depth < 100 else 1) == CIFAR_RESNETS[depth]
 
 
@@ -70,7 +70,7 @@ def test_resnet20_costs_what_its_convolutions_do():
         pixels * 9 * after * (before + (2 * n - 1) * after)
         for pixels, before, after in ((1024, 16, 16), (256, 16, 32), (64, 32, 64))
     )
-    assert summarise(document("resnet20")).multiply_adds == pytest.approx(stem + stages + 640, rel=0.002)
+    assert summarise(document("resnet20")).multiply_adds == stem + stages + 640
 
 
 def test_the_plain_net_of_110_layers_is_the_residual_one_without_shortcuts():
@@ -101,7 +101,12 @@ def test_activation_memory_is_what_the_liveness_of_a_chain_says():
     # for inference a VGG never holds more than the input and the output of one of its first convolutions:
     # two tensors of 64 channels of 224×224 float32, 12.25 MiB each
     assert summarise(document("vgg16")).inference_bytes == 2 * 64 * 224 * 224 * 4
-    # training keeps what backward needs: more with every layer, in proportion to the batch
-    one, two = (summarise(document("resnet20"), batch=n).training_bytes for n in (16, 32))
-    assert two == pytest.approx(2 * one, rel=0.05)
-    assert one > 16 * summarise(document("resnet20")).inference_bytes
+
+
+def test_activation_memory_for_training_grows_by_what_backward_needs_of_an_image():
+    # counted by hand: behind each of ResNet-20's 19 convolutions what batch norm's backward needs, its input, and what the next
+    # convolution's and relu's need, the output of relu; seven convolutions of 16×32×32, six of 32×16×16, six of 64×8×8
+    kept = 2 * 4 * (7 * 16 * 32 * 32 + 6 * 32 * 16 * 16 + 6 * 64 * 8 * 8)
+    less, more = (summarise(document("resnet20"), batch=n).training_bytes for n in (32, 64))
+    # at the peak, besides, no more than two gradients under way
+    assert kept <= (more - less) / 32 <= kept + 2 * 4 * 16 * 32 * 32

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_the_file_opens_with_what_it_is_its_source_and_the_results(name):
     lines = (GRAPHS / f"{name}.yaml").read_text().splitlines()
     opening = list(takewhile(lambda line: line.startswith("#"), lines))
     assert 2 <= len(opening) <= 8
+    assert re.search(r"\b(19|20)\d\d\b", " ".join(opening)) or name == "linear_regression"  # a source has its year
     assert "Ours" in " ".join(opening) or "docs/benchmarks.md" in " ".join(opening)
 
 
