@@ -8,9 +8,9 @@ neighbours at a time, which local memory gives as one vector.
 
 All three directions of a convolution are one product C[m][n] = sum over k of A[m][k] * B[k][n], with elements fetched
 by C expressions:
-    forward          m = filters of a group, n = image and pixel of y,  k = channel and tap
-    input gradient   m = channels of a group, n = image and pixel of dx, k = filter and tap (zero where the stride
-    misses) weight gradient  m = filters of a group, n = channel and tap,        k = image and pixel of y
+    forward          m = filters of a group,  n = image and pixel of y,   k = channel and tap
+    input gradient   m = channels of a group, n = image and pixel of dx,  k = filter and tap (zero where the stride misses)
+    weight gradient  m = filters of a group,  n = channel and tap,        k = image and pixel of y
 
 A weight gradient has few elements and a long k, which is summed in parts by many work-groups, and the parts by a second
 kernel: the order of additions depends on shape and device alone.
