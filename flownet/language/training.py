@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,19 @@ class _Training:
         self.places: dict[str, Tree] = {}
         self.counts: dict[str, dict[str, int]] = {}
         losses = self._losses()
+        before = len(report.errors)
         metrics = self._metrics(losses)
+        if len(report.errors) == before:  # else a name may be missing for a reason that is told already
+            self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
+        nodes = [node for _, node in (*losses, *metrics)]
+        self._check_targets(data, nodes)
         if report.failed or not whole:
             return None
-        self._declare_targets(data, [node for _, node in (*losses, *metrics)])
+        self._declare_targets(data, nodes)
         reader.check_feed(data, [value.name for value in self.inference.graph.inputs], set(self.targets))
         own = [node for _, node in (*losses, *metrics) if node.name not in self.graph.nodes]
         self.assembly.add(own)
         loss = self._total(losses)
-        self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
         if report.failed or loss is None:
             return None
         declared = self.assembly.declarations
@@ -328,41 +332,50 @@ class _Training:
 
     # -- targets -------------------------------------------------------------------------------------------------------
 
-    def _declare_targets(self, data: FedData | None, nodes: list[FlatNode]) -> None:
-        """Add the fields that the loss and the metrics name as inputs."""
-        batch = batch_dim(self.graph)
+    def _targets(self, nodes: list[FlatNode]) -> Iterator[tuple[FlatNode, GraphInput, Tree]]:
+        """What the loss and the metrics name that the graph has not: fields of the data, each with its node and place."""
         for node in nodes:
             for _, target, at in _given(node):
                 source = self.expansion.resolve(target)
-                if not isinstance(source, GraphInput) or source.name in self.graph.values:
-                    continue
-                field_name = data.feed.get(source.name, source.name) if data else source.name
-                if data is not None and data.fields is not None:
-                    field = data.fields.get(field_name)
-                    if field is None:
-                        known = [*self.scope.entities, *(v.name for v in self.graph.inputs), *data.fields]
-                        fields = ", ".join(f"`{f}`" for f in data.fields)
-                        self.report.error(
-                            "unknown-target",
-                            f"`{source.name}` is neither a value of the graph nor a field of dataset `{data.name}`",
-                            at,
-                            help=near_names(source.name, known) or f"its fields are {fields}",
-                        )
-                        return
-                    type_ = batch_type(field, batch)
-                else:
-                    found = self._guess(node, source.name)
-                    if found is None:
-                        self.report.error(
-                            "unknown-target",
-                            f"`{source.name}` is no value of the graph, and there are no data that could have it",
-                            at,
-                            help=near_names(source.name, list(self.scope.entities))
-                            or "name a `dataset` that can be opened, or declare it in `inputs:`",
-                        )
-                        return
-                    type_ = found
-                self.assembly.builder.input(source.name, type_)
+                if isinstance(source, GraphInput) and source.name not in self.graph.values:
+                    yield node, source, at
+
+    def _check_targets(self, data: FedData | None, nodes: list[FlatNode]) -> None:
+        """Say which targets the data have not; each name once."""
+        if data is None or data.fields is None:
+            return
+        told: set[str] = set()
+        declared = {value.name for value in self.inference.graph.inputs}
+        for _, source, at in self._targets(nodes):
+            if data.feed.get(source.name, source.name) in data.fields or source.name in told | declared:
+                continue
+            told.add(source.name)
+            known = [*self.scope.entities, *(v.name for v in self.graph.inputs), *data.fields]
+            fields = ", ".join(f"`{f}`" for f in data.fields)
+            self.report.error(
+                "unknown-target", f"`{source.name}` is neither a value of the graph nor a field of dataset `{data.name}`", at,
+                help=near_names(source.name, known) or f"its fields are {fields}",
+            )  # fmt: skip
+
+    def _declare_targets(self, data: FedData | None, nodes: list[FlatNode]) -> None:
+        """Add the fields that the loss and the metrics name as inputs."""
+        batch = batch_dim(self.graph)
+        for node, source, at in self._targets(nodes):
+            if data is not None and data.fields is not None:
+                type_ = batch_type(data.fields[data.feed.get(source.name, source.name)], batch)
+            else:
+                found = self._guess(node, source.name)
+                if found is None:
+                    self.report.error(
+                        "unknown-target",
+                        f"`{source.name}` is no value of the graph, and there are no data that could have it",
+                        at,
+                        help=near_names(source.name, list(self.scope.entities))
+                        or "name a `dataset` that can be opened, or declare it in `inputs:`",
+                    )
+                    return
+                type_ = found
+            self.assembly.builder.input(source.name, type_)
 
     def _guess(self, node: FlatNode, name: str) -> TensorType | None:
         """A type for a target that the op accepts: class indices, else what the first input is."""
