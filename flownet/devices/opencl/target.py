@@ -28,7 +28,7 @@ _AVX512 = ("AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ")
 # Two multiply-adds of 16 floats a cycle (a Zen 4: one), and a mesh to the last cache. Measured on 2 cores of a Sapphire
 # Rapids with 373 GFLOP/s: weights that do not stay in the second cache come at 29 GB/s a core up to some MB, at 7 beyond.
 # (Its second cache has 2 MiB, but tilings for 1 MiB are the faster ones on nets that fit: 21 against 22 ms.)
-_INTEL = {"l3": 6 << 20, "rates": (5.0, 1.2)}
+_INTEL = {"l3": 6 << 20, "rates": (3.0, 1.2)}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Target:
     units:       compute units (cores of a CPU)
     l1, l2, l3:  bytes of a core's first and second cache, and of the last one that a core may count on
     rates:       bytes that a core reads from its last cache and from memory in the time of a vector's multiply-add
+    private_bytes: bytes of private memory of a work-group of a CPU: the stack of a thread
     local_bytes: bytes of local memory of a work-group
     group_size:  the largest work-group
     attributes:  put before every generated function that computes
@@ -55,6 +56,7 @@ class Target:
     l2: int = 1 << 20
     l3: int = 16 << 20
     rates: tuple[float, float] = (16.0, 6.0)
+    private_bytes: int = 1 << 20
     local_bytes: int = 32 << 10
     group_size: int = 256
     attributes: str = ""
@@ -75,6 +77,7 @@ class Target:
             return cls("gpu", 4, 64, int(device.max_compute_units), local_bytes=local, group_size=group, call_width=16)
         units = int(device.max_compute_units)
         facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
+        facts["private_bytes"] = min(4 << 20, _thread_stack() // 2)
         if "intel" in device.vendor.lower() and _host_has_avx512():
             facts |= _INTEL
         if not _host_has_avx512():
@@ -96,6 +99,16 @@ def _host_has_avx512() -> bool:
     except ImportError:  # moved in some later NumPy: eight floats are right everywhere
         return False
     return all(features.get(name, False) for name in _AVX512)
+
+
+def _thread_stack() -> int:
+    """Bytes that a new thread's stack has: by the limit of this process, or 2 MiB where there is none (glibc's choice)."""
+    try:
+        import resource
+    except ImportError:  # Windows: 1 MiB
+        return 1 << 20
+    limit = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    return 2 << 20 if limit == resource.RLIM_INFINITY else limit
 
 
 def pin_pocl_threads() -> bool:

@@ -11,7 +11,7 @@ from x and dy). A transposed convolution from y's shape to x's is the "input_gra
 its input gradient is that convolution's "forward", and its weight gradient the same with the images swapped
 (`transposed` says how).
 
-The order follows a model of the time in cycles of one core, fitted on a Zen 4: `_cycles`. Measured, on 2 cores with a
+The order follows a model of the time (`direct.cycles`, `winograd.cycles`). Measured on a Zen 4, on 2 cores with a
 peak of 236 GFLOP/s: direct 200 to 222, Winograd F(4x4) 390 to 740, weight gradients 160 to 215 and 360 to 620
 (`benchmarks/kernels.py` prints them).
 """
@@ -19,11 +19,13 @@ peak of 236 GFLOP/s: direct 200 to 222, Winograd F(4x4) 390 to 740, weight gradi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from flownet.devices.opencl.kernels import depthwise, gpu, layout, winograd
+from flownet.devices.opencl.kernels import depthwise, direct, gpu, layout, winograd
 from flownet.devices.opencl.kernels import weight_gradient as direct_gradient
-from flownet.devices.opencl.kernels.direct import Tile, direct, filter_shape, tiles
+from flownet.devices.opencl.kernels.cost import multiply_cycles
+from flownet.devices.opencl.kernels.direct import filter_shape
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, product
@@ -89,7 +91,7 @@ class Choice:
         if self.family == "gpu":
             generate = gpu.input_gradient if self.direction == "input_gradient" else gpu.convolution
             return generate(self.problem, self.target, epilogue)
-        return direct(self.taps, self.target, epilogue, self.shape, prologue)
+        return direct.direct(self.taps, self.target, epilogue, self.shape, prologue)
 
     def gradient(self, prologue: Prologue | None = None, dy_prologue: Prologue | None = None) -> Steps:
         """Kernels from `X` and `dY` to plain `dW`, by way of partial sums `P`; a prologue for each of the two
@@ -138,68 +140,35 @@ def _plain_size(p: Convolution) -> int:
     return p.filters * (p.channels // p.groups) * p.kernel[0] * p.kernel[1]
 
 
-def candidates(p: Convolution, direction: str, target: Target) -> list[Choice]:
+@lru_cache(1024)  # nets repeat their layers
+def candidates(p: Convolution, direction: str, target: Target) -> tuple[Choice, ...]:
     """Choices for a direction, the one that the model takes for the fastest first."""
     assert direction in DIRECTIONS, direction
     if target.kind == "gpu":
-        return [Choice(p, direction, target, "gpu", None, 0.0)]
+        return (Choice(p, direction, target, "gpu", None, 0.0),)
     if depthwise.applies(p):
-        return [Choice(p, direction, target, "depthwise", None, 0.0)]
+        return (Choice(p, direction, target, "depthwise", None, 0.0),)
     out = []
     if direction == "weight_gradient":
         for i, lanes in enumerate(direct_gradient.gradient_tiles(p, target)):
-            out.append(Choice(p, direction, target, "direct", lanes, _direct_cycles(p, target) * (1.12 + 0.02 * i)))
+            out.append(Choice(p, direction, target, "direct", lanes, _gradient_cycles(p, target) * (1 + 0.02 * i)))
         if winograd.applies(TapConvolution.forward(p)):
             for tiling in winograd.gradient_tilings(p, target):
-                out.append(
-                    Choice(p, direction, target, "winograd", tiling, _winograd_cycles(p, tiling.m, target) * 1.3)
-                )
+                work = winograd.gradient_cycles(p, tiling, target)
+                out.append(Choice(p, direction, target, "winograd", tiling, work))
     else:
         taps = TapConvolution.input_gradient(p) if direction == "input_gradient" else TapConvolution.forward(p)
-        for i, tile in enumerate(tiles(taps, target)):
-            out.append(Choice(p, direction, target, "direct", tile, _direct_cycles(p, target, tile) * (1 + 0.02 * i)))
+        for tile in direct.tiles(taps, target):
+            out.append(Choice(p, direction, target, "direct", tile, direct.cycles(taps, tile, target)))
         if winograd.applies(taps):
             for wide in winograd.tilings(taps, target):
-                cycles = _winograd_cycles(p, wide.m, target, wide)
-                out.append(Choice(p, direction, target, "winograd", wide, cycles))
-    return sorted(out, key=lambda choice: choice.cycles)
+                out.append(Choice(p, direction, target, "winograd", wide, winograd.cycles(taps, wide, target)))
+    return tuple(sorted(out, key=lambda choice: choice.cycles))
 
 
-def _direct_cycles(p: Convolution, target: Target, tile: Tile | None = None) -> float:
-    """Multiply-adds of whole vectors at 90% of one a cycle (two for V = 8), or the reading of the weights."""
+def _gradient_cycles(p: Convolution, target: Target) -> float:
+    """The multiply-adds of a weight gradient."""
     v = target.vector
     channels = p.channels if p.planar else ceil_div(p.channels // p.groups, v) * v
-    high, wide = p.output
-    taps = p.kernel[0] * p.kernel[1]
-    work = p.batch * high * wide * channels * ceil_div(p.filters, v) * taps
-    weights = 4 * channels * ceil_div(p.filters, v) * v * taps
-    groups = 1 if tile is None else p.batch * ceil_div(high, tile.rows)
-    return max(work / (0.9 * 16 / v), _streamed(weights, groups, target))
-
-
-def _winograd_cycles(p: Convolution, m: int, target: Target, tiling: winograd.Tiling | None = None) -> float:
-    """The product at each position, 200 (m = 4) or 130 (m = 2) cycles to transform a tile of V channels in or out, and
-    the reading of transformed weights."""
-    v = target.vector
-    high, wide = ceil_div(p.output[0], m), ceil_div(p.output[1], m)
-    count = p.batch * high * wide
-    c_blocks, k_blocks = ceil_div(p.channels, v), ceil_div(p.filters, v)
-    weights = 4 * (m + 2) ** 2 * c_blocks * k_blocks * v * v
-    products = count * (m + 2) ** 2 * c_blocks * v * k_blocks / (0.9 * 16 / v)
-    parts = 1 if tiling is None else ceil_div(k_blocks, tiling.columns * tiling.blocks)
-    transforms = count * (c_blocks * parts + k_blocks) * (200 if m == 4 else 130)
-    group = 16 if tiling is None else tiling.tiles * tiling.subtiles
-    narrow = 1.0 if tiling is None or tiling.columns > 1 or c_blocks * k_blocks == 1 else 1.05
-    if 4 * (m + 2) ** 2 * group * c_blocks * v > target.l2:
-        narrow *= 1.25  # transformed images fall out of the second cache
-    return max(products + transforms, _streamed(weights, ceil_div(count, group), target)) * narrow
-
-
-def _streamed(weights: int, groups: int, target: Target) -> float:
-    """The reading of weights by each of `groups` work-groups, where they do not stay in the second cache: the first time
-    from memory, then from the last cache if that holds them."""
-    if weights <= target.l2 // 2:
-        return 0.0
-    from_cache, from_memory = target.rates
-    again = from_cache if weights <= target.l3 else from_memory
-    return weights / from_memory + (groups - 1) * weights / again
+    work = p.batch * product(p.output) * channels * ceil_div(p.filters, v) * product(p.kernel)
+    return 1.12 * multiply_cycles(work, target)

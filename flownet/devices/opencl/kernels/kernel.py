@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 
 from flownet.devices.opencl.target import Target
 
-__all__ = ["Argument", "Kernel", "Steps", "ceil_div", "identifier", "preamble"]
+__all__ = ["Argument", "Kernel", "Steps", "ceil_div", "halves", "identifier", "preamble", "product"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,18 @@ def identifier(*parts: object) -> str:
     'conv2d_3x3_k16'
     """
     return re.sub(r"\W+", "_", "_".join(str(part) for part in parts))
+
+
+def halves(number: int) -> list[int]:
+    """The number, halved (and rounded up) again and again.
+
+    >>> halves(12)
+    [12, 6, 3, 2, 1]
+    """
+    out = [number]
+    while out[-1] > 1:
+        out.append(ceil_div(out[-1], 2))
+    return out
 
 
 def product(numbers: Iterable[int]) -> int:
