@@ -18,9 +18,12 @@ from dataclasses import dataclass
 
 from flownet.devices.opencl.kernels.epilogue import Epilogue
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, identifier, preamble
+from flownet.devices.opencl.kernels.prefetch import PREFETCH
 from flownet.devices.opencl.target import Target
 
 __all__ = ["Matmul", "MatmulTile", "candidates", "matmul", "pack", "reduce_splits"]
+
+_AHEAD = 64  # rows of a panel that are asked for before they are read, where weights come from memory
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
                 if p.transposed_b and not packed and p.batch * ceil_div(vectors, columns) < 4 * target.units:
                     waste *= 1.2  # too few panels for the cores: some would be transposed twice
                 cost = waste * max(1.0, (rows + columns) / fmas, 8 / fmas) * (1 + 0.3 / rows + reread / columns)
+                if packed and _streams(p, target):
+                    cost += 0.05 * ceil_div(p.m, rows)  # a panel is read once for each
                 shapes.append((cost, rows, columns))
     shapes.sort()
     out = []
@@ -101,8 +106,10 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
         source = "packed" if packed else "panel"
         if not packed and whole and not p.transposed_b and tiles <= 2:
             source = "place"
-        wanted = 4 * target.units if p.flops > 1 << 21 else target.units
+        wanted = 4 * target.units if p.flops > 1 << (27 if packed else 21) else target.units
         row_tiles, share = tiles, max(1, min(panels, panels * p.batch // (16 * target.units)))
+        if wanted == target.units and packed:
+            share = ceil_div(panels * p.batch, target.units)  # a core's weights are its own
         while row_tiles > 1 and p.batch * ceil_div(panels, share) * ceil_div(tiles, row_tiles) < wanted:
             row_tiles = ceil_div(row_tiles, 2)
         groups = p.batch * ceil_div(panels, share) * ceil_div(tiles, row_tiles)
@@ -111,6 +118,11 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
             splits *= 2
         out.append(MatmulTile(rows, columns, row_tiles, share, source, splits))
     return out
+
+
+def _streams(p: Matmul, target: Target) -> bool:
+    """Whether packed weights come from memory, and slower than they could (see `prefetch`): a single row keeps up."""
+    return p.m > 1 and 4 * p.k * p.n > target.l2
 
 
 def _transpose(v: int, prefix: str) -> list[str]:
@@ -259,6 +271,8 @@ def matmul(
     ]
     kind = "vecu"
     body += [f"const vec b{c} = *({space} {kind}*)(b + {c * v});" for c in each]
+    if tile.source == "packed" and _streams(p, target):
+        body += [f"PREFETCH(b + {_AHEAD * block + c * v});" for c in each]
     for r in rows:
         body.append(f"{{ const float s = a[{r * (k_part + v if staged else a_row)}];")
         body += [f"c{r}_{c} = s * b{c} + c{r}_{c};" for c in each]
@@ -302,7 +316,7 @@ def matmul(
             *epilogue.arguments(c_size, p.n, tile.splits * p.batch * row_groups, panels * block),
         ),
         (panel_groups, row_groups, p.batch * tile.splits),
-        (preamble(target),),
+        (preamble(target), PREFETCH),
         flops=p.flops,
         bytes=p.bytes,
         variant=f"{tile.source} {tile.rows}x{block} float{v}, {tile.row_tiles} tiles x {tile.panels} panels"
