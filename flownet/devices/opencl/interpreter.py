@@ -5,8 +5,8 @@ many kernels run. One launch of a worker a core runs all stages instead; workers
 wait on a second counter until a stage is done (`kernels.persistent` has the argument why this always ends). And a table costs
 nothing to compile: ResNet-110's training step has some 1,500 launches, but few different functions.
 
-Tables (int): stages (first entry, entries, work-groups); entries (end and begin within the stage, function, two sizes of the grid, the two
-extra numbers of a flat kernel, first pointer); pointers (region, offset in floats).
+Tables (int): stages (first entry, shares of work, work-groups of a share); entries (end and begin within the stage, function, two sizes of
+the grid, the two extra numbers of a flat kernel, first pointer); pointers (region, offset in floats).
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Interpreter:
         for stage in stages:
             first, total = len(entry_rows), 0
             # long work-groups first: what is left at the end is short, so that nobody waits for long
-            launches = [] if stage.on_host else sorted(stage.launches, key=lambda launch: -_weight(launch.kernel))
+            launches = [] if stage.on_host else list(stage.launches)
+            if not stage.in_turn:
+                launches.sort(key=lambda launch: -_weight(launch.kernel))
             for launch in launches:
                 kernel: Kernel = launch.kernel  # type: ignore[assignment]
                 count = product(kernel.grid)
@@ -72,7 +74,7 @@ class Interpreter:
                 entry_rows.append((total + count, total, functions[_key(kernel)], *numbers, len(pointer_rows)))
                 total += count
                 pointer_rows += [places[launch.buffers[a.name]] for a in kernel.arguments]
-            stage_rows.append((first, len(launches), total))
+            stage_rows.append((first, 1, total) if stage.in_turn else (first, total, 1))
         parts = [*preambles, *texts, _main(cases, regions, workers)]
         return cls(
             "\n".join(parts) + "\n",
@@ -120,7 +122,7 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
     arguments = ", ".join(f"__global float* b{i}" for i in range(regions))
     task = [
         f"__global const int* const e = entries + at * {_ENTRY};",
-        "const int t = i - e[1], x = e[3], y = e[4];",
+        "const int t = n - e[1], x = e[3], y = e[4];",
         "const int g0 = x ? t % x : t, g1 = x ? t / x % y : e[5], g2 = x ? t / x / y : e[6];",
         "__global const int* const q = pointers + 2 * e[7];",
         "switch (e[2]) {",
@@ -128,7 +130,7 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
         "}",
     ]
     if workers == 1:
-        loop = ["for (int i = 0; i < total; i++) {", "while (i >= entries[at * 8]) at++;", *task, "}"]
+        loop = ["for (int n = 0; n < total * share; n++) {", "while (n >= entries[at * 8]) at++;", *task, "}"]
         done = []
     else:
         loop = [
@@ -136,8 +138,10 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
             "for (;;) {",
             "const int i = atomic_inc(c);",
             "if (i >= total) break;",
-            "while (i >= entries[at * 8]) at++;",
+            "for (int n = i * share; n < (i + 1) * share; n++) {",
+            "while (n >= entries[at * 8]) at++;",
             *task,
+            "}",
             "mem_fence(CLK_GLOBAL_MEM_FENCE);",
             f"atomic_inc(c + {_SPREAD});",
             "}",
@@ -159,7 +163,7 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
             "volatile __global int* counters, const int first, const int last, const int all) {",
             f"__global float* bases[{regions}] = {{{bases}}};",
             "for (int s = first; s < last; s++) {",
-            "int at = stages[3 * s]; const int total = stages[3 * s + 2];",
+            "int at = stages[3 * s]; const int total = stages[3 * s + 1], share = stages[3 * s + 2];",
             *loop,
             "}",
             *done,

@@ -3,6 +3,9 @@
 Launches that do not depend on each other share a *stage*: its work-groups run in any order, and only between stages does everybody wait. A
 launch may move up by a few stages, no more, so that what it makes does not occupy memory long before it is wanted.
 
+Where a stage is a single work-group, and the next one too (a softmax of a small batch), they are one stage, whose launches one worker runs in
+turn: nobody else would have had anything to do.
+
 A stage's buffers live at once; a buffer is free behind the last stage that reads it. What depends on parameters and constants alone, in a
 graph that does not change them (reordered filters in inference), is computed apart, in stages that run only when parameters were written.
 """
@@ -13,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flownet.devices.opencl.emit import Launch
+from flownet.devices.opencl.kernels.kernel import product
 from flownet.passes.placement import Lifetime, place
 from flownet.passes.plan_memory import ALIGNMENT
 
@@ -23,13 +27,19 @@ _LOOK_BACK = 4  # stages that a launch may move up
 
 @dataclass
 class Stage:
-    """Launches that may run at the same time; a host's launch has a stage of its own."""
+    """Launches that may run at the same time, or, `in_turn`, one after another; a host's launch has a stage of its own."""
 
     launches: list[Launch] = field(default_factory=list)
+    in_turn: bool = False
 
     @property
     def on_host(self) -> bool:
         return self.launches[0].kernel is None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether all of it is one work-group, or several in turn."""
+        return not self.on_host and (self.in_turn or [product(launch.kernel.grid) for launch in self.launches] == [1])  # type: ignore[union-attr]
 
 
 @dataclass
@@ -66,7 +76,7 @@ def schedule(
             setup.append(launch)
         else:
             run.append(launch)
-    setup_stages, stages = _stages(setup), _stages(run)
+    setup_stages, stages = _stages(setup), _chained(_stages(run))
     lives: dict[str, Lifetime] = {}
     end = max(len(stages) - 1, 0)
     for index, stage in enumerate(stages):
@@ -116,3 +126,14 @@ def _stages(launches: Sequence[Launch]) -> list[Stage]:
         for name in launch.writes:
             written[name] = earliest
     return stages
+
+
+def _chained(stages: Sequence[Stage]) -> list[Stage]:
+    """Single work-groups that follow each other, as one stage."""
+    out: list[Stage] = []
+    for stage in stages:
+        if out and out[-1].is_single and stage.is_single:
+            out[-1] = Stage(out[-1].launches + stage.launches, in_turn=True)
+        else:
+            out.append(stage)
+    return out

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from flownet.devices.opencl.expressions import as_scalars, to_steps
 from flownet.devices.opencl.kernels.epilogue import evaluate
-from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
+from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, load_part, preamble, product, store_part
 from flownet.devices.opencl.target import Target
 from flownet.expression import Expression
 
@@ -106,6 +106,8 @@ def load(name: str, pointer: str, stride: int, ctype: str, count: str | None, ta
         return [f"const vec v_{name} = (vec)((float)({pointer})[0]);"]
     if stride == 1 and ctype == "float" and count is None:
         return [f"const vec v_{name} = *(__global const vecu*)({pointer});"]
+    if stride == 1 and ctype == "float":
+        return load_part(f"v_{name}", pointer, count)
     at = "l" if stride == 1 else f"l * {stride}"
     return [f"vec v_{name} = 0; for (int l = 0; l < {count or v}; l++) v_{name}[l] = (float)({pointer})[{at}];"]
 
@@ -114,6 +116,8 @@ def store(variable: str, pointer: str, ctype: str, count: str | None, target: Ta
     """C that writes V elements, or `count` of them."""
     if ctype == "float" and count is None:
         return [f"*(__global vecu*)({pointer}) = {variable};"]
+    if ctype == "float":
+        return store_part(variable, pointer, count, target)
     cast = "" if ctype == "float" else f"({ctype})"
     return [f"for (int l = 0; l < {count or target.vector}; l++) ({pointer})[l] = {cast}{variable}[l];"]
 

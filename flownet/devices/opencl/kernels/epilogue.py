@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from flownet.devices.opencl.kernels.kernel import Argument
+from flownet.devices.opencl.kernels.kernel import Argument, load_part, store_part
 from flownet.devices.opencl.target import Target
 
 __all__ = ["Epilogue", "Operand", "Prologue"]
@@ -105,7 +105,7 @@ class Epilogue:
 
     def store(self, value: str, offset: str, target: Target, column: int = 0, count: str | None = None) -> list[str]:
         """C for one vector. `column` says which of the block's vectors it is (for the sums); `count`, a C expression,
-        how many lanes are real where it is not all: the others are neither read nor written."""
+        how many lanes are real where it is not all: the others are not written."""
         lines = ["{", f"const size_t o = {offset};"]
         lines.append(f"const vec v_acc = {value};")
         vectors = {"acc"}
@@ -127,7 +127,7 @@ class Epilogue:
             if count is None:
                 lines.append(f"*(__global vecu*)({buffer} + o) = v_{name};")
             else:
-                lines.append(f"for (int l = 0; l < {count}; l++) {buffer}[o + l] = v_{name}[l];")
+                lines += store_part(f"v_{name}", f"{buffer} + o", count, target)
         for i, name in enumerate(self.sums):
             lines.append(f"sum{i}_{column} += v_{name};")
         return [*lines, "}"]
@@ -136,7 +136,7 @@ class Epilogue:
 def _load(variable: str, pointer: str, count: str | None) -> list[str]:
     if count is None:
         return [f"const vec {variable} = *(__global const vecu*)({pointer});"]
-    return [f"vec {variable} = 0; for (int l = 0; l < {count}; l++) {variable}[l] = ({pointer})[l];"]
+    return load_part(variable, pointer, count)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,18 @@ from dataclasses import dataclass, field
 
 from flownet.devices.opencl.target import Target
 
-__all__ = ["Argument", "Kernel", "Steps", "ceil_div", "halves", "identifier", "preamble", "product"]
+__all__ = [
+    "Argument",
+    "Kernel",
+    "Steps",
+    "ceil_div",
+    "halves",
+    "identifier",
+    "load_part",
+    "preamble",
+    "product",
+    "store_part",
+]
 
 
 @dataclass(frozen=True)
@@ -132,10 +143,12 @@ def preamble(target: Target) -> str:
     """Types and loads of vectors that every CPU kernel uses.
 
     `vec` is the vector in registers, `vecu` the same at any address. `half` vectors (`hvec`) are what goes through
-    built-in functions where `target.call_width` is below the width.
+    built-in functions where `target.call_width` is below the width. `LANES` is 0, 1, 2, ...
     """
     v = target.vector
     lines = [
+        *(f"typedef float part{n} __attribute__((ext_vector_type({n}), aligned(4)));" for n in (8, 4, 2) if n < v),
+        f"#define LANES ((ivec)({', '.join(map(str, range(v)))}))",
         f"typedef float vec __attribute__((ext_vector_type({v})));",
         f"typedef float vecu __attribute__((ext_vector_type({v}), aligned(4)));",
         f"typedef int ivec __attribute__((ext_vector_type({v})));",
@@ -146,6 +159,28 @@ def preamble(target: Target) -> str:
             "typedef int ihvec __attribute__((ext_vector_type(8)));",
         ]
     return "\n".join(lines)
+
+
+def load_part(variable: str, pointer: str, count: str) -> list[str]:
+    """C that declares a vector of the first `count` floats from `pointer`, and zeros. It reads a whole vector: behind every
+    buffer there is memory for one (`memory.Region`), and what it holds is not looked at."""
+    return [f"const vec {variable} = LANES < (ivec)({count}) ? *(__global const vecu*)({pointer}) : (vec)(0.0f);"]
+
+
+def store_part(variable: str, pointer: str, count: str, target: Target) -> list[str]:
+    """C that writes the first `count` lanes of a vector of floats: by halves where the number is known, else one by one."""
+    if not count.isdigit():
+        return [f"for (int l = 0; l < {count}; l++) ({pointer})[l] = {variable}[l];"]
+    lines, left, done, width, rest = [], int(count), 0, target.vector, variable
+    while left:
+        width //= 2
+        if left >= width:
+            kind = f"*(__global part{width}*)" if width > 1 else "*"
+            lines.append(f"{kind}({pointer} + {done}) = {rest}.lo;")
+            left, done, rest = left - width, done + width, f"{rest}.hi"
+        else:
+            rest = f"{rest}.lo"
+    return lines
 
 
 def ceil_div(a: int, b: int) -> int:

@@ -290,8 +290,8 @@ def matmul(
             else:
                 body.append(f"if (col + {c * v + v} <= {p.n}) {{")
                 body += epilogue.store(f"c{r}_{c}", offset, target, c)
-                body.append("} else {")
-                body += epilogue.store(f"c{r}_{c}", offset, target, c, count=f"({p.n} - col - {c * v})")
+                body.append(f"}} else if (col + {c * v} < {p.n}) {{")
+                body += epilogue.store(f"c{r}_{c}", offset, target, c, count=str(p.n % v))
                 body.append("}")
         if overlap:
             body.append("}")
@@ -358,7 +358,7 @@ def _dot(p: Matmul, target: Target, epilogue: Epilogue, tile: MatmulTile) -> Ker
         body.append(f"if (q * {v + 0} + {v} <= {p.n}) {{")
         body += epilogue.store(total, offset, target)
         body.append("} else {")
-        body += epilogue.store(total, offset, target, count=f"({p.n} - q * {v})")
+        body += epilogue.store(total, offset, target, count=str(last))
         body.append("}")
     else:
         body += epilogue.store(total, offset, target)
@@ -396,7 +396,7 @@ def reduce_splits(
             f"for (int s = 0; s < {splits}; s++) for (int l = 0; l < {p.n} - col; l++) sum[l] += P[at +"
             f" (size_t)s * {whole} + l];"
         )
-        body += epilogue.store("sum", "at", target, count=f"({p.n} - col)")
+        body += epilogue.store("sum", "at", target, count=str(p.n % v))
         body.append("} else {")
     else:
         body.append("{")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from flownet.devices.opencl.expressions import as_scalars, to_steps
 from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, _index, load, merged_axes
 from flownet.devices.opencl.kernels.epilogue import evaluate
-from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, preamble, product
+from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, preamble, product, store_part
 from flownet.devices.opencl.target import Target
 from flownet.expression import Expression, Name
 
@@ -126,8 +126,10 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
             if left is None:
                 lines.append(f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};")
             else:
-                folded = _fold(kind, f"a_{output}[l]", f"v_{found[output]}[l]")
-                lines.append(f"for (int l = 0; l < {left}; l++) a_{output}[l] = {folded};")
+                lines.append(
+                    f"const vec f_{output} = LANES < (ivec)({left}) ? v_{found[output]} : (vec)({_START[kind]});"
+                )
+                lines.append(f"a_{output} = {_fold(kind, f'a_{output}', f'f_{output}')};")
         return [*lines, "}"]
 
     start = [f"vec a_{output} = (vec)({_START[kind]});" for output, kind, _ in terms]
@@ -170,7 +172,7 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
                 body.append(f"*(__global vecu*)({place}) = a_{output};")
             else:
                 body.append(f"if (i + {v} <= {inner}) *(__global vecu*)({place}) = a_{output};")
-                body.append(f"else for (int l = 0; l < {left}; l++) ({place})[l] = a_{output}[l];")
+                body += [f"else {{ {' '.join(store_part(f'a_{output}', place, str(inner % v), target))} }}"]
         body.append("}")
         return Kernel(
             "reduce",
@@ -212,12 +214,16 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
     }
     body += [f"for (; i + {v} <= end; i += {v})", *compute(offsets, lane, None)]
     if inner % v:
-        body += ["if (i < end) { const int left = end - i;", *compute(offsets, lane, "left"), "}"]
+        body += ["if (i < end) {", *compute(offsets, lane, "(end - i)"), "}"]
     body.append("}")
     for output, kind, _ in terms:
-        body.append(f"float s_{output} = {_START[kind]};")
-        body.append(f"for (int l = 0; l < {v}; l++) s_{output} = {_fold(kind, f's_{output}', f'a_{output}[l]')};")
-        body.append(f"{prefix}_{output}[(size_t)g1 * {kept} + k] = s_{output};")
+        whole, width = f"a_{output}", v
+        while width > 1:  # halves on halves
+            width //= 2
+            kind_of = f"float{width}" if width > 1 else "float"
+            body.append(f"const {kind_of} s{width}_{output} = {_fold(kind, f'{whole}.lo', f'{whole}.hi')};")
+            whole = f"s{width}_{output}"
+        body.append(f"{prefix}_{output}[(size_t)g1 * {kept} + k] = {whole};")
     body.append("}")
     return Kernel(
         "reduce",
