@@ -20,6 +20,7 @@ import numpy as np
 
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_device
+from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError
 
@@ -58,7 +59,10 @@ class Runtime:
         self.busy = False
         self.queue_in_use = self.queue
         self.built = 0  # programs compiled, and not found in a cache of ours
-        self.target = self._working_target(Target.of(self.device))
+        self.target = Target.of(self.device)
+        self.target = self._working_target(self.target)
+        self.target, problems = with_sub_groups(self, self.target)
+        self.notes += problems
         if self.shares_memory:
             self.shares_memory = self._really_shares_memory()
 
@@ -94,7 +98,7 @@ class Runtime:
 
         Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about.
         """
-        options = Target.build_options if options is None else options
+        options = self.target.options if options is None else options
         cl = self.cl
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers talk even when they succeed

@@ -46,6 +46,8 @@ class Target:
     group_size:  the largest work-group
     attributes:  put before every generated function that computes
     call_width:  the widest vector that may be an argument of a built-in function such as `exp`
+    sub_groups:  how work-items of a sub-group put together what they found: "shuffle", "reduce", or "" where there are none
+    standard:    the version of OpenCL C that sources are built as, such as "CL3.0"; the driver's own choice if empty
     """
 
     kind: str = "cpu"
@@ -61,10 +63,17 @@ class Target:
     group_size: int = 256
     attributes: str = ""
     call_width: int = 16
+    sub_groups: str = ""
+    standard: str = ""
 
     #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these. All of
     #: -cl-fast-relaxed-math but -cl-finite-math-only, under which a compiler may let NaN come out as any number.
     build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros"
+
+    @property
+    def options(self) -> str:
+        """What sources for this target are built with."""
+        return f"{self.build_options} -cl-std={self.standard}" if self.standard else self.build_options
 
     @classmethod
     def of(cls, device: Any) -> Target:
