@@ -11,7 +11,10 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,7 @@ class Runtime:
         self.busy = False
         self.queue_in_use = self.queue
         self.built = 0  # programs compiled, and not found in a cache of ours
+        self._count = threading.Lock()
         self.target = Target.of(self.device)
         self.target = self._working_target(self.target)
         self.target, problems = with_sub_groups(self, self.target)
@@ -105,11 +109,19 @@ class Runtime:
             try:
                 if not self.keeps_binaries:
                     return self._cached(source, options)
-                self.built += 1
+                with self._count:
+                    self.built += 1
                 devices = [self.alone if alone and self.alone else self.device]
                 return cl.Program(self.context, source).build(options, devices=devices, cache_dir=False)
             except cl.Error as error:
                 raise _build_error(str(error), source, what, self.found.describe()) from None
+
+    def build_all(self, sources: Sequence[str], what: str, options: str | None = None) -> list[Any]:
+        """The programs of several sources, built at the same time. Of several that fail, the first is told."""
+        with warnings.catch_warnings():  # `build` sets the filters too, and they are shared by all threads
+            warnings.simplefilter("ignore")
+            with ThreadPoolExecutor(max(1, min(len(sources), os.cpu_count() or 1))) as pool:
+                return list(pool.map(lambda source: self.build(source, what, options), sources))
 
     def _cached(self, source: str, options: str) -> Any:
         cl = self.cl
@@ -120,7 +132,8 @@ class Runtime:
             return cl.Program(self.context, [self.device], [binary]).build(options, cache_dir=False)
         except (OSError, cl.Error):  # absent, or of no use any more: build it anew
             pass
-        self.built += 1
+        with self._count:
+            self.built += 1
         program = cl.Program(self.context, source).build(options, cache_dir=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
