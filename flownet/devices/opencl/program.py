@@ -172,8 +172,14 @@ class OpenCLProgram(Program):
             self.places[name] = (_SLABS + self._slabs.index(storage.slab), storage.offset // 4)
 
     def _largest(self) -> str:
-        lives = sorted(self.schedule.lifetimes.values(), key=lambda life: -life.nbytes)[:3]
-        return ", ".join(f"{life.name}: {life.nbytes / 2**20:,.1f} MB" for life in lives)
+        """The largest results, each with the line of its node."""
+        told = []
+        for life in sorted(self.schedule.lifetimes.values(), key=lambda life: -life.nbytes)[:3]:
+            producer = self.graph.values[life.name].producer if life.name in self.graph.values else None
+            spans = self.graph.nodes[producer].origin.spans if producer else ()
+            at = f", {spans[0].file.name}:{spans[0].line}" if spans else ""
+            told.append(f"`{life.name}`{at}: {life.nbytes / 2**20:,.1f} MB")
+        return "; ".join(told)
 
     def _regions(self, current: int) -> list[Region]:
         return [self.arena, self.inputs[current], self.constants, *(self.device.pool.slabs[i] for i in self._slabs)]
@@ -189,7 +195,8 @@ class OpenCLProgram(Program):
         runtime = self.runtime
         regions = _SLABS + len(self._slabs)
         self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
-        self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`", alone=self.workers == 1)
+        source, parts = self.interpreter.source, self.interpreter.parts
+        self._program = runtime.build(source, f"`{self.graph.name}`", alone=self.workers == 1, parts=parts)
         self._tables = [
             runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)
         ]
@@ -285,7 +292,8 @@ class OpenCLProgram(Program):
             self._current ^= 1
             event, self._events[self._current] = self._events[self._current], None
             if event is not None:
-                event.wait()
+                with self.runtime.guarded():
+                    event.wait()
             self._stale = set(self._input_at)
         target = self._fed[self._current][name]
         target[...] = array
@@ -345,6 +353,10 @@ class OpenCLProgram(Program):
 
     def run_checked(self) -> str | None:
         """As `run`, stage by stage."""
+        with self.runtime.guarded():
+            return self._run_checked()
+
+    def _run_checked(self) -> str | None:
         self.runtime.use(self.queue)
         self._freshen()
         self._version = -1
@@ -376,6 +388,10 @@ class OpenCLProgram(Program):
 
     def profile(self, repeats: int = 10) -> list[float]:
         """Least seconds of each step alone, in the order of `steps`: every launch runs by itself, between two waits."""
+        with self.runtime.guarded():
+            return self._profiled(repeats)
+
+    def _profiled(self, repeats: int) -> list[float]:
         import time
 
         if self.target.kind == "gpu":
@@ -446,11 +462,12 @@ class OpenCLProgram(Program):
         )
 
     def _run_stage(self, stage: int) -> None:
-        self.runtime.use(self.queue)
-        if self.target.kind == "gpu":
-            for launch in self._stages[stage].launches:
-                self._run_alone(launch)
-        else:
-            self._launcher(stage, stage + 1, self._current)()
-        self.runtime.busy = True
-        self.runtime.finish()
+        with self.runtime.guarded():
+            self.runtime.use(self.queue)
+            if self.target.kind == "gpu":
+                for launch in self._stages[stage].launches:
+                    self._run_alone(launch)
+            else:
+                self._launcher(stage, stage + 1, self._current)()
+            self.runtime.busy = True
+            self.runtime.finish()

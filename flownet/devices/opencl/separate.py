@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.opencl.emit import Launch
+from flownet.devices.opencl.faults import parts_of
 from flownet.devices.opencl.kernels.elementwise import FlatKernel
 from flownet.devices.opencl.kernels.kernel import Kernel
+from flownet.graph import Node
 
 __all__ = ["SeparateLaunches"]
 
@@ -26,16 +28,20 @@ class SeparateLaunches:
         self.runtime = runtime
         self.names: dict[tuple, str] = {}
         preambles: dict[str, None] = {}
-        texts = []
+        texts: dict[str, str] = {}
+        nodes: dict[str, list[Node]] = {}
         for launch in launches:
             kernel = launch.kernel
-            if kernel is None or (key := _key(kernel)) in self.names:
+            if kernel is None:
                 continue
-            self.names[key] = f"k{len(self.names)}"
-            preambles.update(dict.fromkeys(kernel.preamble))
-            texts.append(_entry(kernel, self.names[key]))
-        self.source = "\n".join([*preambles, *texts]) + "\n"
-        self.program = runtime.build(self.source, what, options) if texts else None
+            name = self.names.setdefault(_key(kernel), f"k{len(self.names)}")
+            nodes.setdefault(name, []).append(launch.node)
+            if name not in texts:
+                preambles.update(dict.fromkeys(kernel.preamble))
+                texts[name] = _entry(kernel, name)
+        self.source = "\n".join([*preambles, *texts.values()]) + "\n"
+        parts = parts_of(tuple(preambles), ((text, nodes[name]) for name, text in texts.items()))
+        self.program = runtime.build(self.source, what, options, parts=parts) if texts else None
 
     def launcher(
         self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]
