@@ -59,7 +59,7 @@ def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
         platforms = cl.get_platforms()
     except cl.Error as error:
         none = error.code == cl.status_code.PLATFORM_NOT_FOUND_KHR  # type: ignore[attr-defined]
-        return (), () if none else (f"OpenCL's loader does not work: {error}",)
+        return (), _where_it_looked() if none else (f"OpenCL's loader does not work: {error}",)
     for platform in platforms:
         try:
             handles += platform.get_devices()
@@ -77,6 +77,11 @@ def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
     # who names the calling thread's device alone in POCL_DEVICES means it
     listed = sorted((facts for _, facts in shown or described), key=lambda facts: order[facts["type"]])
     return tuple(Found(f"opencl:{i}", **facts) for i, facts in enumerate(listed)), tuple(problems)
+
+
+def _where_it_looked() -> tuple[str, ...]:
+    given = os.environ.get("OCL_ICD_VENDORS")
+    return (f"OCL_ICD_VENDORS is `{given}`: drivers that are not listed there are not found",) if given else ()
 
 
 def _described(handle: Any) -> dict[str, Any]:

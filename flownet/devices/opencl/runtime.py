@@ -186,6 +186,26 @@ class Runtime:
             return False
 
     def _computes(self, target: Target) -> bool:
+        """Whether what every kernel for the target needs gives what NumPy gives."""
+        return self._multiplies(target) and (target.kind != "gpu" or self._shares_in_groups())
+
+    def _shares_in_groups(self) -> bool:
+        """Whether 256 work-items, which a device may say that it has and have not, meet at a barrier over local memory."""
+        source = (
+            "__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void reverse(__global float* x) {\n"
+            "__local float kept[256];\nconst int i = get_local_id(0);\nkept[i] = x[i];\n"
+            "barrier(CLK_LOCAL_MEM_FENCE);\nx[i] = kept[255 - i];\n}\n"
+        )
+        x = np.arange(256, dtype=np.float32)
+        z = np.zeros_like(x)
+        cl, buffer = self.cl, self.buffer_of(x)
+        kernel = cl.Kernel(self.build(source, "the self-test"), "reverse")
+        kernel.set_args(buffer)
+        cl.enqueue_nd_range_kernel(self.queue, kernel, (256,), (256,))
+        cl.enqueue_copy(self.queue, z, buffer)
+        return bool(np.array_equal(z, x[::-1]))
+
+    def _multiplies(self, target: Target) -> bool:
         """Whether a loop of multiply-adds and a built-in function on whole vectors give what NumPy gives."""
         v = target.vector
         half = target.call_width < v

@@ -72,10 +72,10 @@ class Target:
         import pyopencl as cl
 
         local = int(device.local_mem_size)
+        units = max(int(device.max_compute_units), 1)  # some say 0
         if not device.type & cl.device_type.CPU:
             group = int(device.max_work_group_size)
-            return cls("gpu", 4, 64, int(device.max_compute_units), local_bytes=local, group_size=group, call_width=16)
-        units = int(device.max_compute_units)
+            return cls("gpu", 4, 64, units, local_bytes=local, group_size=group, call_width=16)
         facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
         facts["private_bytes"] = min(4 << 20, _thread_stack() // 2)
         if "intel" in device.vendor.lower() and _host_has_avx512():
