@@ -64,7 +64,8 @@ class Target:
 
     #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these. All of
     #: -cl-fast-relaxed-math but -cl-finite-math-only, under which a compiler may let NaN come out as any number.
-    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros"
+    #: -w: PoCL's compiler writes `2 warnings generated.` to the process's standard error, and not which.
+    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros -w"
 
     @classmethod
     def of(cls, device: Any) -> Target:
