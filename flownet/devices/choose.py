@@ -31,6 +31,13 @@ def choose_device(
 
     `device.reason` says what was taken and why. Raises FlownetError (`no-device`, `unknown-device`, `device-failed`).
     """
+    device = _chosen(name, registry, fallback, memory_limit)
+    if memory_limit is not None and device.name != "opencl":
+        _tell_of_no_limit(device)
+    return device
+
+
+def _chosen(name: str, registry: Registry | None, fallback: str, memory_limit: int | None) -> Device:
     kind, _, rest = name.partition(":")
     options: dict[str, Any] = {
         "fallback": fallback, "memory_limit": memory_limit, "kernels": dict(registry.items("kernel")) if registry else None,
@@ -119,6 +126,15 @@ def _tell_of(aside: Diagnostic, taken: str) -> None:
         help="`flownet devices --selftest` tries it again; `--device` names the one to take",
     )  # fmt: skip
     warnings.warn(DiagnosticWarning(found), stacklevel=4)
+
+
+def _tell_of_no_limit(device: Device) -> None:
+    found = Diagnostic(
+        "no-effect", f"the memory limit has no effect on the device `{device.name}`",
+        notes=("values are computed again in place of being kept where kernels are fused, which the OpenCL compiler does",),
+        help="take `--device opencl`, or a smaller batch", severity="warning",
+    )  # fmt: skip
+    warnings.warn(DiagnosticWarning(found), stacklevel=3)
 
 
 def _with_reason(device: Any, reason: str) -> Device:

@@ -90,7 +90,7 @@ class CPUProgram(Program):
         scratch = Scratch()
         steps = [self._step(node, scratch) for node in self.order]
         steps += [
-            Step(partial(np.copyto, stored[state], self._array(value)), (), f"store {state}", "cpu")
+            Step(partial(np.copyto, stored[state], self._array(value)), _maker(graph, value), f"store {state}", "cpu")
             for state, value in graph.updates.items()
             if value not in in_place
         ]
@@ -155,6 +155,12 @@ class CPUProgram(Program):
         flops, _ = node.op.cost(types, [self.graph.values[name].type for name in node.outputs])
         nbytes = sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
         return Step(run, (node.name,), node.op.name, "cpu", int(flops), nbytes)  # type: ignore[arg-type]
+
+
+def _maker(graph: Graph, value: str) -> tuple[str, ...]:
+    """The node that makes a value, if one does."""
+    producer = graph.values[value].producer
+    return () if producer is None else (producer,)
 
 
 def _shape(type: TensorType) -> tuple[int, ...]:
