@@ -71,9 +71,10 @@ class KernelProcess:
         self._connection, theirs = Pipe()
         folder = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+        code = f"from {__name__} import serve; serve({theirs.fileno()})"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import serve; serve({theirs.fileno()})"], pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}
-        )  # fmt: skip
+            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}
+        )
         theirs.close()  # it ends when ours is closed, and ours when it ends
         self._connection.send((self.device, self.target))
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from flownet.devices.cpu.elementwise import Scratch, compile_elementwise
 from flownet.devices.device import Device, Program, Step, Storage
+from flownet.devices.lack_of_memory import largest_values, megabytes, out_of_memory
 from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.op import Op
@@ -73,7 +74,11 @@ class CPUProgram(Program):
         self.order = order_nodes(graph)
         in_place = _updates_in_place(graph, self.order)
         self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place)
-        self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
+        try:
+            self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
+        except MemoryError:
+            needed = f"there is no memory for the results of `{graph.name}`: {megabytes(self.memory.arena_bytes)}"
+            raise out_of_memory(needed, *largest_values(graph, self.memory.lifetimes.values())) from None
         self._start = -self._arena.ctypes.data % 64
         self._arrays: dict[str, np.ndarray] = {}
         self._inputs = {}

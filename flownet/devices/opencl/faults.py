@@ -16,7 +16,7 @@ from flownet.errors import FlownetError, MachineError
 from flownet.graph import Node
 from flownet.kernels import Template
 
-__all__ = ["Part", "build_error", "is_of_the_build", "lacks_memory", "numbered", "out_of_memory", "parts_of"]
+__all__ = ["Part", "build_error", "is_of_the_build", "lacks_memory", "numbered", "parts_of"]
 
 _LACK = (-4, -6)  # MEM_OBJECT_ALLOCATION_FAILURE, OUT_OF_HOST_MEMORY
 _BUILD = (-11, -15, -17, -43, -66, -67)  # *_PROGRAM_FAILURE of building, compiling, linking; INVALID_*_OPTIONS
@@ -51,14 +51,6 @@ def lacks_memory(error: Exception) -> bool:
 def is_of_the_build(error: Any) -> bool:
     """Whether it is the compiler's, not the device's."""
     return error.code in _BUILD
-
-
-def out_of_memory(message: str, *notes: str) -> MachineError:
-    """The error of an allocation, with what to do."""
-    return MachineError.of(
-        "out-of-memory", message, *notes,
-        help="use a smaller batch (`--batch`; in training `--set train.batch=…`, or `--memory-limit 0`), or another `--device`",
-    )  # fmt: skip
 
 
 def build_error(text: str, source: str, what: str, device: str, parts: Sequence[Part] = ()) -> FlownetError:

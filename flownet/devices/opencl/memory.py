@@ -10,12 +10,15 @@ slabs, which grow with the need; pages that nobody touched take no memory.
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flownet.devices.device import Storage
-from flownet.devices.opencl.faults import lacks_memory, out_of_memory
+from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.faults import lacks_memory
+from flownet.errors import MachineError
 from flownet.types import TensorType
 
 __all__ = ["OpenCLStorage", "Pool", "Region"]
@@ -28,14 +31,15 @@ _FIRST_SLAB, _LARGEST_SLAB = 4 << 20, 256 << 20
 class Region:
     """`nbytes` of memory: `host` (uint8) is its side that NumPy sees, `buffer` the device's.
 
-    what: what it is for, as errors call it
+    what:    what it is for, as errors call it: a plural
+    largest: what takes the most of it, a line each
 
     Raises MachineError (`out-of-memory`) where the device has not that much, at once or left.
     """
 
-    def __init__(self, runtime: Any, nbytes: int, what: str) -> None:
+    def __init__(self, runtime: Any, nbytes: int, what: str, largest: Sequence[str] = ()) -> None:
         cl = runtime.cl
-        self.runtime, self.what = runtime, what
+        self.runtime, self.what, self.largest = runtime, what, tuple(largest)
         self.nbytes = max(nbytes, 4) + ALIGNMENT  # vectors may touch what follows the last row
         self._check_room()
         try:
@@ -51,7 +55,7 @@ class Region:
         except (MemoryError, cl.Error) as error:
             if not lacks_memory(error) and error.code != cl.status_code.OUT_OF_RESOURCES:  # type: ignore[attr-defined]
                 raise runtime.failed(error, f"while memory was taken for {what}") from None
-            raise out_of_memory(f"there is no memory for {what}: {_mb(nbytes)}", str(error), *runtime.held()) from None
+            raise self._lacking(f"there is no memory for {what}: {megabytes(nbytes)}", str(error)) from None
         runtime.regions.add(self)
 
     def _check_room(self) -> None:
@@ -59,9 +63,8 @@ class Region:
         runtime = self.runtime
         name = runtime.found.describe()
         if self.nbytes > runtime.largest_buffer:
-            raise out_of_memory(
-                f"{self.what} takes {_mb(self.nbytes)}, and `{name}` gives at most {_mb(runtime.largest_buffer)} at once", *runtime.held()
-            )  # fmt: skip
+            most = megabytes(runtime.largest_buffer)
+            raise self._lacking(f"{self.what} take {megabytes(self.nbytes)}, and `{name}` gives at most {most} at once")
         room = max(runtime.found.memory, runtime.largest_buffer)
 
         def too_much() -> bool:
@@ -70,9 +73,11 @@ class Region:
         if too_much():
             gc.collect()  # plans that nobody holds any more may lie in cycles
         if too_much():
-            raise out_of_memory(
-                f"there is no memory for {self.what}: {_mb(self.nbytes)}, and `{name}` has {_mb(room)}", *runtime.held()
-            )
+            needed = megabytes(self.nbytes)
+            raise self._lacking(f"there is no memory for {self.what}: {needed}, and `{name}` has {megabytes(room)}")
+
+    def _lacking(self, message: str, *notes: str) -> MachineError:
+        return out_of_memory(message, *notes, *self.largest, *self.runtime.held())
 
     def view(self, offset: int, type: TensorType) -> np.ndarray:
         """The host's side of the array at `offset` bytes."""
@@ -94,10 +99,6 @@ class Region:
             with runtime.guarded(f"while it gave {self.what}"):
                 part = self.host[offset : offset + nbytes]
                 runtime.cl.enqueue_copy(runtime.queue, part, self.buffer, src_offset=offset, is_blocking=True)
-
-
-def _mb(nbytes: int) -> str:
-    return f"{nbytes / 2**20:,.1f} MB"
 
 
 class Pool:

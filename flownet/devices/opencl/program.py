@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.device import Program, Step
+from flownet.devices.lack_of_memory import largest_values
 from flownet.devices.opencl.emit import Emitter, Launch
 from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
 from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
@@ -146,14 +147,16 @@ class OpenCLProgram(Program):
     def _place(self) -> None:
         graph, runtime = self.graph, self.runtime
         self.places: dict[str, Place] = {name: (_ARENA, offset // 4) for name, offset in self.schedule.offsets.items()}
-        self.arena = Region(runtime, self.schedule.arena_bytes, f"the results of a step ({self._largest()})")
+        largest = largest_values(graph, self.schedule.lifetimes.values())
+        self.arena = Region(runtime, self.schedule.arena_bytes, f"the results of `{graph.name}`", largest)
         offset = 0
         self._input_at: dict[str, tuple[int, TensorType]] = {}
         for value in graph.inputs:
             self._input_at[value.name] = (offset, value.type)
             self.places[value.name] = (_INPUTS, offset // 4)
             offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
-        self.inputs = [Region(runtime, offset, "inputs"), Region(runtime, offset, "inputs")]
+        what = f"the inputs of `{graph.name}`"
+        self.inputs = [Region(runtime, offset, what), Region(runtime, offset, what)]
         self._fed = [
             {name: region.view(at, type_) for name, (at, type_) in self._input_at.items()} for region in self.inputs
         ]
@@ -162,7 +165,7 @@ class OpenCLProgram(Program):
         for value in constants:
             self.places[value.name] = (_CONSTANTS, offset // 4)
             offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
-        self.constants = Region(runtime, offset, "constants")
+        self.constants = Region(runtime, offset, f"the constants of `{graph.name}`")
         for value in constants:
             at = 4 * self.places[value.name][1]
             self.constants.view(at, value.type)[...] = np.asarray(value.initial).reshape(tuple(value.type.shape))  # type: ignore[arg-type]
@@ -170,16 +173,6 @@ class OpenCLProgram(Program):
         self._slabs = sorted({storage.slab for storage in self.storages.values()})
         for name, storage in self.storages.items():
             self.places[name] = (_SLABS + self._slabs.index(storage.slab), storage.offset // 4)
-
-    def _largest(self) -> str:
-        """The largest results, each with the line of its node."""
-        told = []
-        for life in sorted(self.schedule.lifetimes.values(), key=lambda life: -life.nbytes)[:3]:
-            producer = self.graph.values[life.name].producer if life.name in self.graph.values else None
-            spans = self.graph.nodes[producer].origin.spans if producer else ()
-            at = f", {spans[0].file.name}:{spans[0].line}" if spans else ""
-            told.append(f"`{life.name}`{at}: {life.nbytes / 2**20:,.1f} MB")
-        return "; ".join(told)
 
     def _regions(self, current: int) -> list[Region]:
         return [self.arena, self.inputs[current], self.constants, *(self.device.pool.slabs[i] for i in self._slabs)]

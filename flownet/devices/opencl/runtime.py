@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory, out_of_memory
+from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_device
 from flownet.devices.opencl.target import Target
@@ -101,13 +102,13 @@ class Runtime:
         """What lies in the device's memory, the largest first, and how much it has."""
         held = sorted(self.regions, key=lambda region: -region.nbytes)
         total = sum(region.nbytes for region in held)
-        lines = [f"{region.what}: {region.nbytes / 2**20:,.1f} MB" for region in held[:_MOST_REGIONS]]
-        return [*lines, f"together {total / 2**20:,.1f} MB of {self.found.memory / 2**20:,.0f} MB"] if lines else []
+        lines = [f"held: {region.what}, {megabytes(region.nbytes)}" for region in held[:_MOST_REGIONS]]
+        return [*lines, f"held together: {megabytes(total)} of {megabytes(self.found.memory)}"] if lines else []
 
     def buffer_of(self, array: np.ndarray) -> Any:
         """A device buffer with a copy of the array."""
         flags = self.cl.mem_flags.READ_WRITE | self.cl.mem_flags.COPY_HOST_PTR
-        with self.guarded(f"for {array.nbytes / 2**20:,.1f} MB"):
+        with self.guarded(f"for {megabytes(array.nbytes)}"):
             return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
     def build(

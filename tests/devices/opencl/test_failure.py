@@ -140,8 +140,9 @@ def wide(device, tmp_path):
 def test_what_is_too_large_at_once_is_told_with_its_largest_values(wide):
     wide.session.device.runtime.largest_buffer = 1 << 23
     found = out_of_memory(wide)
-    # 4096 rows of 1024 floats are 16 MB
-    assert "16.0 MB" in found.message and "wide.yaml:" in found.message and "at most 8.0 MB at once" in found.message
+    # 4096 rows of 1024 floats are 16 MB; the outputs, of two floats, and partial sums are little beside them
+    assert "the results of `wide` take 16." in found.message and "at most 8.0 MB at once" in found.message
+    assert "wide.yaml:" in found.notes[0] and found.notes[0].endswith(": 16.0 MB")
 
 
 def test_what_is_too_large_together_is_told_before_it_is_taken(wide, monkeypatch):
@@ -151,9 +152,10 @@ def test_what_is_too_large_together_is_told_before_it_is_taken(wide, monkeypatch
     runtime.found = replace(runtime.found, memory=held + (1 << 23))
     wide.run(x=np.ones((1500, 8), np.float32))  # 5.9 MB at once are little enough, twice that is not
     found = out_of_memory(wide, 1499)
-    assert "wide.yaml:" in found.message and "5.9 MB" in found.message
-    assert "wide.yaml:" in found.notes[0] or "wide.yaml:" in found.notes[1]  # the first plan's, beside the parameters
-    assert any(note.startswith("parameters: ") for note in found.notes) and found.notes[-1].startswith("together ")
+    assert "no memory for the results of `wide`: " in found.message
+    assert "wide.yaml:" in found.notes[0] and found.notes[0].endswith(": 5.9 MB")
+    held = [note.removeprefix("held: ").split(",")[0] for note in found.notes if note.startswith("held: ")]
+    assert {"parameters", "the results of `wide`"} <= set(held) and found.notes[-1].startswith("held together: ")
 
 
 @pytest.mark.parametrize("code", [NO_MEMORY, NO_RESOURCES])
@@ -161,8 +163,8 @@ def test_an_allocation_that_fails_says_for_what(wide, monkeypatch, code):
     runtime = wide.session.device.runtime
     monkeypatch.setattr(runtime.cl, "Buffer", Failing(None, code))
     found = out_of_memory(wide)
-    assert "no memory for the results of a step" in found.message and "wide.yaml:" in found.message
-    assert any("parameters: " in note for note in found.notes)
+    assert "no memory for the results of `wide`: 16." in found.message
+    assert "wide.yaml:" in found.notes[1] and any("held: parameters" in note for note in found.notes)
 
 
 def test_the_hosts_memory_may_be_what_is_missing(wide, monkeypatch):
@@ -172,7 +174,17 @@ def test_the_hosts_memory_may_be_what_is_missing(wide, monkeypatch):
         raise MemoryError("unable to allocate")
 
     monkeypatch.setattr(memory, "np", SimpleNamespace(zeros=none, uint8=np.uint8))
-    assert "no memory for the results of a step" in out_of_memory(wide).message
+    assert "no memory for the results of `wide`" in out_of_memory(wide).message
+
+
+def test_numpy_s_memory_may_be_what_is_missing(tmp_path):
+    (tmp_path / "wide.yaml").write_text(WIDE)
+    net = flownet.load(tmp_path / "wide.yaml", device="cpu")
+    with pytest.raises(MachineError) as caught:
+        net.plan(N=1 << 40)  # dense's and tanh's result, 4 PiB each: no system promises that
+    (found,) = caught.value.diagnostics
+    assert found.code == "out-of-memory" and "`wide`: 8,589,934,592.0 MB" in found.message
+    assert "wide.yaml:3: 4,294,967,296.0 MB" in found.notes[0] and "batch" in found.help
 
 
 def test_a_device_that_fails_is_no_traceback(device):

@@ -106,7 +106,7 @@ def test_memory_that_is_missing_at_a_launch_is_told_with_what_is_held(device):
     found = diagnostic(plan.program.run)
     assert found.code == "out-of-memory" and "--memory-limit" in found.help
     told = "\n".join(found.notes)
-    assert "results of a step" in told and "together" in told
+    assert "held: the results of " in told and "held together" in told
 
 
 def test_a_device_that_is_lost_while_a_plan_is_made(device, monkeypatch):
