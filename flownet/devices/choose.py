@@ -95,7 +95,7 @@ def _first_that_works(options: Mapping[str, Any], why: str = "", only: bool = Fa
         taken = _with_reason(device, "; ".join(reasons))
         break
     if taken is None and only and aside:
-        help = f"`--device cpu` needs no driver; `--device {found.id}` takes a device in spite of its self-test"
+        help = "`--device cpu` needs no driver; a device that only failed its self-test is taken where it is named"
         raise MachineError(replace(each, help=help) for each in aside)
     for each in aside:
         _tell_of(each, f"{taken.found.id} is taken" if taken is not None else "NumPy is taken")  # type: ignore[attr-defined]

@@ -168,14 +168,14 @@ class Runtime:
                     return candidate
                 problems.append(f"kernels with vectors of {candidate.vector} floats give wrong results")
             except FlownetError as error:
-                problems.append(error.diagnostics[0].message)
+                problems += [error.diagnostics[0].message, *error.diagnostics[0].notes]
             except self.cl.Error as error:
                 problems.append(f"a kernel with vectors of {candidate.vector} floats does not run: {error}")
-            self.notes.append(problems[-1])
+            self.notes += problems[:1]
         raise MachineError.of(
             "device-failed",
             f"`{self.found.describe()}` fails its self-test",
-            *problems,
+            *dict.fromkeys(problems),
             help="update its driver, or use another `--device`",
         )
 

@@ -24,7 +24,7 @@ from flownet.devices.opencl.trial import Trial
 from flownet.devices.opencl.tuning import Tuning
 from flownet.errors import DiagnosticWarning, FlownetError, MachineError
 from flownet.testing import device_selftest
-from tests.devices.opencl.broken_driver import BAD_CONTEXT, GONE, NO_MEMORY, Failing, cl_error
+from tests.devices.opencl.broken_driver import BAD_BUILD, BAD_CONTEXT, GONE, NO_MEMORY, Failing, cl_error
 
 pytestmark = [
     pytest.mark.opencl,
@@ -353,3 +353,28 @@ def all_set_aside(self, runtime):
     self.path = "here"
     every = [c for n in (1, 2) for c in candidates(replace(PROBLEM, batch=n), "forward", runtime.target)]
     self.set_aside = {_family(c): "is wrong" for c in every}
+
+
+def test_what_the_compiler_says_in_the_self_test_is_shown(two, monkeypatch):
+    import pyopencl as cl
+
+    monkeypatch.setattr(cl, "Program", Failing(None, BAD_BUILD))
+    with pytest.raises(MachineError) as caught:
+        choose_device("opencl")
+    assert any("BUILD_PROGRAM_FAILURE" in note for note in caught.value.diagnostics[0].notes)
+
+
+def test_bench_names_a_candidate_that_does_not_run_and_later_runs_take_another(monkeypatch, tmp_path):
+    (tmp_path / "net.yaml").write_text(CONVOLUTION)
+    arguments = ["bench", str(tmp_path / "net.yaml"), "--batch", "2", "--device", "opencl:0", "--seconds", "0.01"]
+    target = Runtime(found_devices()[0]).target
+    first = candidates(PROBLEM, "forward", target)[0]
+    with monkeypatch.context() as patch:
+        failing_trial(patch, first, -54)
+        tuned = CliRunner().invoke(command, [*arguments, "--tune"])
+    assert tuned.exit_code == 0, tuned.stderr
+    (line,) = (line for line in tuned.stdout.splitlines() if "set aside: " in line)
+    assert str(first.shape) in line and "INVALID_WORK_GROUP_SIZE" in line
+    later = CliRunner().invoke(command, arguments)
+    assert later.exit_code == 0
+    assert "warning[kernel-set-aside]" in later.stderr and "is taken" in later.stderr
