@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.opencl.emit import Launch
+from flownet.devices.opencl.faults import Part, parts_of
 from flownet.devices.opencl.kernels.elementwise import FlatKernel
 from flownet.devices.opencl.kernels.kernel import Kernel, ceil_div
+from flownet.graph import Node
 
 __all__ = ["SeparateLaunches", "shared_out"]
 
@@ -29,18 +31,23 @@ class SeparateLaunches:
 
     def __init__(self, runtime: Any, launches: Sequence[Launch], what: str, options: str | None = None) -> None:
         self.runtime = runtime
-        kernels = {_key(launch.kernel): launch.kernel for launch in launches if launch.kernel is not None}
-        self.sources: list[str] = []
+        kernels: dict[tuple, Kernel] = {}
+        nodes: dict[tuple, list[Node]] = {}
+        for launch in launches:
+            if launch.kernel is not None:
+                key = _key(launch.kernel)
+                kernels.setdefault(key, launch.kernel)
+                nodes.setdefault(key, []).append(launch.node)
+        sources: list[tuple[str, tuple[Part, ...]]] = []
         self.program_of: dict[tuple, tuple[int, str]] = {}  # which program has a kernel, under which name
         for group in shared_out(list(kernels.values())):
             preambles = dict.fromkeys(text for kernel in group for text in kernel.preamble)
-            names = [f"k{i}" for i in range(len(group))]
-            self.program_of |= {
-                _key(kernel): (len(self.sources), name) for kernel, name in zip(group, names, strict=True)
-            }
-            entries = [_entry(kernel, name) for kernel, name in zip(group, names, strict=True)]
-            self.sources.append("\n".join([*preambles, *entries]) + "\n")
-        self.programs = runtime.build_all(self.sources, what, options)
+            keys = [_key(kernel) for kernel in group]
+            self.program_of |= {key: (len(sources), f"k{i}") for i, key in enumerate(keys)}
+            entries = [_entry(kernel, f"k{i}") for i, kernel in enumerate(group)]
+            parts = parts_of(tuple(preambles), zip(entries, (nodes[key] for key in keys), strict=True))
+            sources.append(("\n".join([*preambles, *entries]) + "\n", parts))
+        self.programs = runtime.build_all(sources, what, options)
 
     def launcher(
         self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]

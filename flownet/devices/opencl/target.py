@@ -68,7 +68,8 @@ class Target:
 
     #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these. All of
     #: -cl-fast-relaxed-math but -cl-finite-math-only, under which a compiler may let NaN come out as any number.
-    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros"
+    #: -w: PoCL's compiler writes `2 warnings generated.` to the process's standard error, and not which.
+    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros -w"
 
     @property
     def options(self) -> str:
@@ -81,10 +82,10 @@ class Target:
         import pyopencl as cl
 
         local = int(device.local_mem_size)
+        units = max(int(device.max_compute_units), 1)  # some say 0
         if not device.type & cl.device_type.CPU:
             group = int(device.max_work_group_size)
-            return cls("gpu", 4, 64, int(device.max_compute_units), local_bytes=local, group_size=group, call_width=16)
-        units = int(device.max_compute_units)
+            return cls("gpu", 4, 64, units, local_bytes=local, group_size=group, call_width=16)
         facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
         facts["private_bytes"] = min(4 << 20, _thread_stack() // 2)
         if "intel" in device.vendor.lower() and _host_has_avx512():

@@ -100,7 +100,7 @@ def test_programs_are_built_at_the_same_time(gpu, monkeypatch):
 
     runtime = gpu().runtime
     monkeypatch.setattr(Runtime, "build", build)
-    sources = [f"__kernel void k(__global float* x) {{ x[0] = {i}; }}" for i in range(4)]
+    sources = [(f"__kernel void k(__global float* x) {{ x[0] = {i}; }}", ()) for i in range(4)]
     programs = runtime.build_all(sources, "a test")
     assert [p.all_kernels()[0].function_name for p in programs] == ["k"] * 4
 
@@ -108,8 +108,9 @@ def test_programs_are_built_at_the_same_time(gpu, monkeypatch):
 @pytest.mark.opencl
 def test_of_several_sources_that_do_not_compile_the_first_is_told(gpu):
     good, bad = "__kernel void k() {}", "__kernel void k() {{ {}(); }}"
+    sources = [(source, ()) for source in (good, bad.format("first_one"), good, bad.format("second_one"))]
     with pytest.raises(FlownetError) as caught:
-        gpu().runtime.build_all([good, bad.format("first_one"), good, bad.format("second_one")], "`net`")
+        gpu().runtime.build_all(sources, "`net`")
     found = caught.value.diagnostics[0]
     text = "\n".join((found.message, *found.notes))
     assert found.code == "kernel-build" and "`net`" in text and "first_one" in text and "second_one" not in text
