@@ -98,6 +98,10 @@ class FlownetError(Exception):
         first = next(iter(spans), None)
         return type(self)(replace(d, span=d.span or first) for d in self.diagnostics)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[tuple[Diagnostic, ...]]]:
+        """One that another process raised is the same here."""
+        return type(self), (self.diagnostics,)
+
     def __str__(self) -> str:
         return "\n\n".join(str(diagnostic) for diagnostic in self.diagnostics)
 

@@ -146,6 +146,27 @@ class Registry:
         """The plugins that do not work, each with its `problem`."""
         return [plugin for plugin in self.plugins.values() if plugin.problem is not None]
 
+    def remarks(self, plugin: str = "") -> list[Diagnostic]:
+        """Warnings about what a plugin (all, unless named) brings and nobody can use: kernels for ops that nobody has."""
+        names = [name for name in self.names("kernel") if plugin in ("", self.owner("kernel", name))]
+        return [found for name in names if (found := self._of_no_use(name)) is not None]
+
+    def _of_no_use(self, kernel: str) -> Diagnostic | None:
+        owner = self.owner("kernel", kernel)
+        name, _, way = kernel.partition(".")
+        known = self._things["op"].get(name)
+        if owner == BUILTIN or (known is not None and hasattr(known[0], way or "name")):
+            return None
+        if known is None:
+            what, near = f"the op `{name}`, which no plugin brings", near_names(name, self.names("op"))
+        else:
+            ways = [each for each in dir(known[0]) if each.startswith("backward")]
+            what, near = f"`{kernel}`, and the op `{name}` has no `{way}`", near_names(way, ways)
+        return Diagnostic(
+            "kernel-without-op", f"plugin `{owner}` brings a kernel for {what}", notes=("nothing ever runs it",),
+            help=near or f"install the plugin that brings `{name}`, or leave the kernel out", severity="warning",
+        )  # fmt: skip
+
     # -- registering -------------------------------------------------------------------------------------------------
 
     def register(self, module: Any, name: str, version: str = "", origin: str = "", digest: str = "") -> Plugin:

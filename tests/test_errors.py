@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from flownet.errors import Diagnostic, FlownetError, MachineError, near_names
@@ -67,3 +69,9 @@ def test_an_error_holds_all_its_diagnostics() -> None:
 )
 def test_near_names(name: str, near: str) -> None:
     assert near_names(name, ["softmax", "dense", "conv2d"]) == near
+
+
+def test_an_error_of_another_process_is_the_same_here() -> None:
+    error = MachineError([Diagnostic("one", "a"), Diagnostic("two", "b", notes=("c",), help="d")])
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is MachineError and again.diagnostics == error.diagnostics and str(again) == str(error)

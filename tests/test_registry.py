@@ -256,6 +256,29 @@ def test_what_is_no_kernel_is_refused(kernels: Any, says: str) -> None:
     assert says in problem.message
 
 
+@pytest.mark.parametrize(
+    ("kernel", "says", "help"),
+    [
+        ("sofmax", "the op `sofmax`, which no plugin brings", "did you mean `softmax`"),
+        ("xyzzy", "the op `xyzzy`, which no plugin brings", "install the plugin that brings `xyzzy`"),
+        ("conv2d.backward_xs", "`conv2d.backward_xs`, and the op `conv2d` has no `backward_xs`", "`backward_x`"),
+    ],
+)
+def test_a_kernel_that_nobody_can_use_is_remarked(registry: Registry, kernel: str, says: str, help: str) -> None:
+    registry.register(plugin(flownet_kernels=lambda: {kernel: print, "conv2d.backward_x2": print}), "faster")
+    registry.register(plugin(flownet_kernels=lambda: {kernel.split(".")[0] + "_": print}), "other")
+    found = next(each for each in registry.remarks() if says in each.message)
+    assert found.code == "kernel-without-op" and found.severity == "warning"
+    assert "plugin `faster`" in found.message and help in found.help
+
+
+def test_a_kernel_for_an_op_that_comes_later_is_no_remark(registry: Registry) -> None:
+    registry.register(plugin(flownet_kernels=lambda: {"twice": print}), "faster")
+    assert len(registry.remarks("faster")) == 1
+    registry.register(plugin(flownet_ops=lambda: [op_class("twice")]), "brings_twice")
+    assert registry.remarks() == []
+
+
 def test_kernels_for_gradients_are_taken() -> None:
     kernels = {"their_op": print, "their_op.backward": print, "their_op.backward_x": print}
     registry = Registry(entry_points=False)

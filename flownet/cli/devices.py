@@ -18,8 +18,10 @@ __all__ = ["command"]
 @plugin_dir
 @as_json
 @invocation
-def command(state: Invocation, selftest: bool) -> None:
+def command(state: Invocation, selftest: bool) -> int:
     """List the devices with platform, driver, vector width and memory, and say which one `auto` takes.
+
+    A device that fails its self-test is set aside for `auto` until it passes, and the exit status is 3.
 
     \b
     flownet devices
@@ -32,7 +34,6 @@ def command(state: Invocation, selftest: bool) -> None:
     def owner(cls: Any) -> str:
         return state.registry.owner("device", cls.name)
 
-    automatic = choose_device("auto", state.registry)
     found = found_devices()
     listing: list[dict[str, Any]] = [{"id": "cpu", "name": CPU().description, "platform": "NumPy", "type": "cpu"}]
     facts = ("id", "name", "platform", "type", "version", "driver", "units", "memory", "vector", "float64")
@@ -46,10 +47,12 @@ def command(state: Invocation, selftest: bool) -> None:
 
         for device, entry in zip(found, listing[1:], strict=False):  # plugins' devices stand behind
             entry["selftest"] = run_selftest(device.id)
+    failed = any(not result.startswith("ok") for entry in listing for result in entry.get("selftest", {}).values())
+    automatic = choose_device("auto", state.registry)  # behind the self-test, whose failures count
     auto_id = getattr(getattr(automatic, "found", None), "id", "cpu")
     if state.out.json:
         state.out.document({"devices": listing, "auto": auto_id, "reason": automatic.reason})  # type: ignore[attr-defined]
-        return
+        return 3 if failed else 0
     shown = ("id", "name", "platform", "type", "driver", "units", "vector")
     rows = [(*(e.get(fact, "") for fact in shown), size(e["memory"]) if "memory" in e else "") for e in listing]
     state.out.table(("id", "name", "platform", "type", "driver", "units", "floats", "memory"), rows)
@@ -57,6 +60,7 @@ def command(state: Invocation, selftest: bool) -> None:
     for entry in listing:
         for family, result in entry.get("selftest", {}).items():
             state.out.say(f"{entry['id']}  {family:24} {result}")
+    return 3 if failed else 0
 
 
 def _describe(cls: Any) -> str:

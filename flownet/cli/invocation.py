@@ -39,7 +39,7 @@ class Invocation:
 
     @cached_property
     def registry(self) -> Registry:
-        """What is installed, and what `--plugin-dir` adds. Plugins that are broken are told once, on standard error."""
+        """What is installed, and what `--plugin-dir` adds. Plugins that are broken, and kernels for no op, are told once."""
         from flownet.registry import Registry, default_registry
 
         registry = Registry() if self.plugin_dirs else default_registry()
@@ -48,6 +48,7 @@ class Invocation:
         if not _names_problems():
             problems = [plugin.problem for plugin in registry.plugins.values() if plugin.problem]
             self.out.diagnostics(_as_warning(problem) for problem in problems)
+            self.out.diagnostics(registry.remarks())
         return registry
 
     def load(self, source: str) -> Document:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from flownet.cli.invocation import Invocation, invocation
 from flownet.cli.options import as_json, plugin_dir
 from flownet.cli.program import as_plain
+
+if TYPE_CHECKING:
+    from flownet.registry import Plugin, Registry
 
 __all__ = ["command"]
 
@@ -16,7 +21,7 @@ __all__ = ["command"]
 @plugin_dir
 @invocation
 def command(state: Invocation) -> None:
-    """List the plugins that were found, what each brings, and why one does not work.
+    """List the plugins that were found, what each brings, why one does not work, and what nobody can use.
 
     \b
     flownet plugins
@@ -34,18 +39,25 @@ def command(state: Invocation) -> None:
                         "brings": plugin.brings,
                         "listens": plugin.listens,
                         "problem": as_plain(plugin.problem) if plugin.problem else None,
+                        "remarks": [as_plain(remark) for remark in state.registry.remarks(plugin.name)],
                     }
                     for plugin in plugins
-                ]
+                ],
             }
         )
         return
     rows = [
-        (p.name, p.version or "–", "broken" if p.problem else "works", _counts(p.brings, p.listens), p.origin)
-        for p in plugins
+        (p.name, p.version or "–", _state(p, state.registry), _counts(p.brings, p.listens), p.origin) for p in plugins
     ]
     state.out.table(("plugin", "version", "state", "brings", "from"), rows)
     state.out.diagnostics(plugin.problem for plugin in plugins if plugin.problem)
+    state.out.diagnostics(state.registry.remarks())
+
+
+def _state(plugin: Plugin, registry: Registry) -> str:
+    if plugin.problem:
+        return "broken"
+    return "works in part" if registry.remarks(plugin.name) else "works"
 
 
 def _counts(brings: dict[str, list[str]], listens: list[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from flownet.errors import Diagnostic
 from flownet.graph import Graph
+from flownet.source import Span
 
 __all__ = ["Declaration", "Document", "TrainSection"]
 
@@ -45,6 +46,7 @@ class TrainSection:
     clip:       {"norm": …} limits the joint norm of the gradients, {"value": …} each element
     regularise: {"l2": λ} adds λ·½Σθ² to the loss, {"l1": λ} adds λ·Σ|θ|, over all trainable parameters
     early_stopping: {"patience": epochs, "monitor": "loss" or a metric, "min_delta": …}
+    places:     where `optimizer`, `clip` and `regularise` stand in the file, for those that do
     """
 
     graph: Graph
@@ -63,6 +65,7 @@ class TrainSection:
     objective: tuple[Declaration, ...] = ()
     weights: tuple[float, ...] = ()
     measures: tuple[tuple[str, Declaration], ...] = ()
+    places: Mapping[str, Span] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,9 @@ SETTINGS: dict[str, dict[str, tuple[Any, Any]]] = {
     "regularise": {"l2": (float, None), "l1": (float, None)},
     "early_stopping": {"patience": (int, ...), "monitor": (str, "loss"), "min_delta": (float, 0.0)},
 }
+_WITH_NODES = ("optimizer", "clip", "regularise")
+"""The keys whose values become nodes of the training graph."""
+
 _COUNTS = {"batch": (1, 32), "epochs": (0, 10), "seed": (0, 0)}
 """The whole numbers among the keys: the least value, and the default."""
 
@@ -118,6 +121,7 @@ class _Training:
             objective=tuple(declared[node.name] for _, node in losses if node.name in declared),
             weights=tuple(weight for weight, _ in losses),
             measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
+            places={key: entry.span for key in _WITH_NODES if (entry := tree.get(key)) and entry.span},
         )
 
     def _misspelt(self, key: str) -> bool:

@@ -80,7 +80,7 @@ def _gradients(graph: Graph, node: Node, douts: dict[str, Value], wanted: list[s
 def _accumulated(g: Builder, node: str, arriving: dict[str, list[Value]], name: str) -> Value:
     values = arriving[name]
     if len(values) > 1:
-        arriving[name] = values = [sum_of(g.below(f"{node}'"), values)]
+        arriving[name] = values = [sum_of(g.below(f"{node}'", g.graph.values[name].origin), values)]
     return values[0]
 
 

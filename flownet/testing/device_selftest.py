@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -71,43 +72,72 @@ FAMILIES: dict[str, Callable[[Builder], Value]] = {
 def selftest(name: str) -> dict[str, str]:
     """Kernel family -> "ok", or what is wrong with it. Forward and, through a training loss, all gradients.
 
-    Of convolutions every candidate is tried, also those that are not the first choice; one that is wrong is set aside for good.
+    Of convolutions every candidate is tried, also those that are not the first choice; one that is wrong is set aside for good, and
+    the family is looked at again with the next one. A family that is wrong all the same is kept as the device's failure.
     """
-    from flownet.devices.cpu.device import CPU
     from flownet.devices.opencl.device import OpenCL
+
+    found: dict[str, str] = {}
+    failures: dict[str, str] = {}
+    device: Any = None
+    for family, build in FAMILIES.items():
+        try:
+            device = device or OpenCL(name, fallback="error")
+        except FlownetError as error:
+            return {**found, "device": error.diagnostics[0].message}  # it is set aside as it is opened
+        code = ""
+        try:
+            found[family] = _examined(device, family, build)
+        except FlownetError as error:
+            code = error.diagnostics[0].code
+            found[family] = f"failed: {error.diagnostics[0].message}"
+        if not found[family].startswith("ok") and code != "out-of-memory":
+            failures[family] = found[family]
+        if code == "device-failed":  # nothing runs in its context any more, perhaps
+            device = None
+    try:
+        tuning = (device or OpenCL(name, fallback="error")).tuning
+    except FlownetError as error:
+        return {**found, "device": error.diagnostics[0].message}
+    if tuning.failures != failures:
+        tuning.failures = failures
+        tuning.save()
+    return found
+
+
+def _examined(device: Any, family: str, build: Callable[[Builder], Value]) -> str:
+    """How the family does, with the candidates that were set aside."""
+    device.convolutions.clear()
+    result = _compared(device, family, build)
+    aside = [note for asked in list(device.convolutions) for note in device.tuning.check(*asked)]
+    if aside:
+        device.tuning.save()
+        device.convolutions.clear()
+        result = _compared(device, family, build)
+    return "; ".join([result, *aside])
+
+
+def _compared(device: Any, family: str, build: Callable[[Builder], Value]) -> str:
+    """ "ok", or how far the device is from NumPy."""
+    from flownet.devices.cpu.device import CPU
     from flownet.executor import Session
     from flownet.op import SumTo
     from flownet.passes.differentiate import differentiate
     from flownet.passes.expand_composites import expand_composites
 
-    try:
-        device = OpenCL(name, fallback="error")
-    except FlownetError as error:
-        return {"device": error.diagnostics[0].message}
-    found = {}
-    for family, build in FAMILIES.items():
-        graph = Graph(family)
-        g = Builder(graph)
-        y = build(g)
-        total = g.add(SumTo(()), y)
-        graph = expand_composites(graph)
-        wrt = [v.name for v in (*graph.inputs, *graph.parameters)]
-        graph, gradients = differentiate(graph, total.name, wrt)
-        graph.outputs = {"y": y.name, **{f"d{n}": gradients[n] for n in wrt}}
-        graph.updates = {}
-        x = np.random.default_rng(0).standard_normal(tuple(graph.values["x"].type.shape)).astype(np.float32)  # type: ignore[arg-type]
-        try:
-            got = Session(device).run(graph, {"x": x})
-            want = Session(CPU()).run(graph, {"x": x})
-            scale = {n: max(float(np.abs(w).max()), 1.0) for n, w in want.items()}
-            wrong = {n: float(np.abs(got[n] - want[n]).max()) / scale[n] for n in want}
-            bad = {n: e for n, e in wrong.items() if not e < TOLERANCE}
-            found[family] = "ok" if not bad else "wrong: " + ", ".join(f"{n} by {e:.1e}" for n, e in bad.items())
-            aside = [note for asked in device.convolutions for note in device.tuning.check(*asked)]
-            if aside:
-                found[family] += "; " + "; ".join(aside)
-                device.tuning.save()
-            device.convolutions.clear()
-        except FlownetError as error:
-            found[family] = f"failed: {error.diagnostics[0].message}"
-    return found
+    graph = Graph(family)
+    g = Builder(graph)
+    y = build(g)
+    total = g.add(SumTo(()), y)
+    graph = expand_composites(graph)
+    wrt = [v.name for v in (*graph.inputs, *graph.parameters)]
+    graph, gradients = differentiate(graph, total.name, wrt)
+    graph.outputs = {"y": y.name, **{f"d{n}": gradients[n] for n in wrt}}
+    graph.updates = {}
+    x = np.random.default_rng(0).standard_normal(tuple(graph.values["x"].type.shape)).astype(np.float32)  # type: ignore[arg-type]
+    got = Session(device).run(graph, {"x": x})
+    want = Session(CPU()).run(graph, {"x": x})
+    scale = {n: max(float(np.abs(w).max()), 1.0) for n, w in want.items()}
+    wrong = {n: float(np.abs(got[n] - want[n]).max()) / scale[n] for n in want}
+    bad = {n: e for n, e in wrong.items() if not e < TOLERANCE}
+    return "ok" if not bad else "wrong: " + ", ".join(f"{n} by {e:.1e}" for n, e in bad.items())

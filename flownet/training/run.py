@@ -108,13 +108,10 @@ class Run:
         outcome: dict[str, Any] = {"stopped": "error"}
         try:
             with _interrupts(self.trainer.stop):
-                try:
-                    for progress in self.trainer.run(self._between_steps):
-                        self._record(progress)
-                        if progress.kind == "epoch" and self.trainer.stopped:
-                            break
-                except FlownetError as error:
-                    raise self._with_what_is_kept(error) from None
+                for progress in self.trainer.run(self._between_steps):
+                    self._record(progress)
+                    if progress.kind == "epoch" and self.trainer.stopped:
+                        break
             self.save_checkpoint()
             # whoever pressed Ctrl-C does not want to wait for the test split
             metrics = {} if self.trainer.stopped == "interrupted" else self._final_figures()
@@ -125,6 +122,11 @@ class Run:
             )  # fmt: skip
             outcome = {"stopped": result.stopped, "metrics": metrics}
             return result
+        except FlownetError as error:
+            raise self._with_what_is_kept(error) from None
+        except MemoryError as error:
+            lacking = MachineError.of("out-of-memory", f"there is not enough memory: {error or 'an allocation failed'}")
+            raise self._with_what_is_kept(lacking) from None
         finally:
             self.log.close()
             self._tell("flownet_train_end", run=self, result=outcome)
@@ -144,13 +146,17 @@ class Run:
         self._saved_at = time.monotonic()
 
     def _with_what_is_kept(self, error: FlownetError) -> FlownetError:
-        """The error that ended the run, with a note of what there is to go on from."""
-        if error.diagnostics[0].code != "not-finite":
+        """The error that ended the run, with a note of what there is to go on from, and for the machine's with how."""
+        code = error.diagnostics[0].code
+        if code != "not-finite" and not isinstance(error, MachineError):
             return error
         if self._saved_step is None:
             kept = f"no checkpoint had been written yet: `{self.folder}` holds the log alone"
         else:
             kept = f"`{self.folder / CHECKPOINT}` holds all as it was after step {self._saved_step}"
+            if code != "not-finite":
+                elsewhere = " --device cpu" if code in _OF_THE_DEVICE else ""
+                kept += f"; `flownet train --resume {self.folder}{elsewhere}` goes on from there"
         return type(error)(replace(d, notes=(*d.notes, kept)) for d in error.diagnostics)
 
     def _between_steps(self) -> None:
@@ -213,6 +219,7 @@ class Run:
 
 
 _SECONDS_BETWEEN, _SECONDS_BETWEEN_EPOCHS = 30.0, 1.0
+_OF_THE_DEVICE = ("device-failed", "kernel-build", "out-of-memory")  # another one may do better
 
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:

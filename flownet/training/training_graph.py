@@ -11,7 +11,7 @@ import numpy as np
 from flownet.collector import paused_collector
 from flownet.errors import FlownetError
 from flownet.expression import parse
-from flownet.graph import Builder, Graph, Kind, Value
+from flownet.graph import Builder, Graph, Kind, Origin, Value
 from flownet.op import Elementwise, SumTo
 from flownet.passes.differentiate import differentiate, sum_of
 from flownet.passes.expand_composites import expand_composites
@@ -36,7 +36,7 @@ def training_graph(section: Any) -> Graph:
     graph = section.graph.copy()
     graph.outputs = {}
     dtype = graph.values[section.loss].type.dtype
-    g = Builder(graph)
+    g = Builder(graph, origin=_origin(section, "regularise"))
     loss = _with_regularisation(g, graph.values[section.loss], section.regularise or {})
     graph.outputs["loss"] = loss.name
     graph.outputs.update({f"metrics/{name}": value for name, value in section.metrics.items()})
@@ -47,7 +47,7 @@ def training_graph(section: Any) -> Graph:
             "nothing-to-train", "the graph has no trainable parameter", help="unfreeze a node, or use `flownet eval`"
         )
     graph, gradients = differentiate(graph, graph.outputs["loss"], trained)
-    g = Builder(graph)
+    g = Builder(graph, origin=_origin(section, "clip"))
     clipped = _clipped(g, {name: graph.values[gradients[name]] for name in trained}, section.clip or {})
     inputs = {
         "learning_rate": g.input(LEARNING_RATE, TensorType(dtype, ())),
@@ -56,10 +56,12 @@ def training_graph(section: Any) -> Graph:
     for name in trained:
         operands = {"parameter": graph.values[name], "gradient": clipped[name], **inputs}
         used = {a: value for a, value in operands.items() if a in section.optimizer.signature_inputs}
+        g.origin = _origin(section, "optimizer", graph.values[name])
         g.add(section.optimizer, name=f"optimizer/{name}", **used)
     if "rng" in graph.values:
         from flownet.ops.random.advance_rng import AdvanceRng
 
+        g.origin = Origin()
         g.add(AdvanceRng(), graph.values["rng"], name="advance_rng")
     return graph
 
@@ -69,6 +71,11 @@ def evaluation_graph(section: Any) -> Graph:
     graph = section.graph.copy()
     graph.outputs = {"loss": section.loss, **{f"metrics/{name}": value for name, value in section.metrics.items()}}
     return specialise_inference(graph)
+
+
+def _origin(section: Any, key: str, parameter: Value | None = None) -> Origin:
+    """Where a key of the section stands, and behind it the node whose parameter is concerned."""
+    return Origin(section.places.get(key), fused=parameter.origin.spans if parameter else ())
 
 
 def _with_regularisation(g: Builder, loss: Value, weights: Mapping[str, float]) -> Value:

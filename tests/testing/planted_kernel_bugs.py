@@ -225,6 +225,16 @@ class ChangesItsInput(Pairs):
     forward_c = "out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f); if (i == $all - 1) ((__global float*)x)[0] = 0.0f;"
 
 
+# -- kernels that end the process ---------------------------------------------------------------------------------------
+
+
+@planted("kernel memory", "the kernel `pairs` ends the process that runs it: SIG")
+class FarOutOfBounds(Pairs):
+    """A write that no guard is large enough for."""
+
+    forward_c = "out[i] = x[i] + (i % $d ? x[i - 1] : 0.0f); if (i == $all - 1) out[i + (1L << 42)] = 0.0f;"
+
+
 # -- kernels that cannot be built ---------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -230,3 +231,25 @@ def test_one_plan_holds_forward_backward_and_update() -> None:
     assert any(name.startswith("line") for name in nodes)
     assert any("'" in name for name in nodes)
     assert any(name.startswith("optimizer/") for name in nodes)
+
+
+def test_the_nodes_of_a_step_know_where_they_stand_in_the_file(tmp_path: Path) -> None:
+    """An update comes from the optimiser's line, and is for a parameter of another; a profile shows both."""
+    (tmp_path / "net.yaml").write_text(
+        "inputs: {x: 'float32[N, 3]', y: 'float32[N, 1]'}\n"
+        "nodes:\n"
+        "  - dense: {in: x, units: 4}\n"
+        "  - dense: {in: dense_1, units: 1, name: line}\n"
+        "train:\n"
+        "  loss: {squared_error: {in: [line, y]}}\n"
+        "  optimizer: {sgd: {learning_rate: 0.1}}\n"
+        "  clip: {norm: 1}\n"
+        "  regularise: {l2: 0.1}\n"
+    )
+    graph = training_graph(flownet.load(tmp_path / "net.yaml", device="cpu").document.train)
+    lines = {name: [span.line for span in node.origin.spans] for name, node in graph.nodes.items()}
+    assert all(lines.values()), [name for name, spans in lines.items() if not spans]
+    assert lines["optimizer/dense_1.weight"] == lines["optimizer/dense_1.bias"] == [7, 3]
+    assert lines["optimizer/line.weight"] == [7, 4]
+    assert lines["clip_norm/line.bias"] == [8]
+    assert [9] in lines.values()

@@ -15,6 +15,7 @@ import numpy as np
 
 from flownet.devices.cpu.elementwise import Scratch, compile_elementwise
 from flownet.devices.device import Device, Program, Step, Storage
+from flownet.devices.lack_of_memory import largest_values, megabytes, out_of_memory
 from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node
 from flownet.op import Op
@@ -73,7 +74,11 @@ class CPUProgram(Program):
         self.order = order_nodes(graph)
         in_place = _updates_in_place(graph, self.order)
         self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place)
-        self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
+        try:
+            self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
+        except MemoryError:
+            needed = f"there is no memory for the results of `{graph.name}`: {megabytes(self.memory.arena_bytes)}"
+            raise out_of_memory(needed, *largest_values(graph, self.memory.lifetimes.values())) from None
         self._start = -self._arena.ctypes.data % 64
         self._arrays: dict[str, np.ndarray] = {}
         self._inputs = {}
@@ -90,7 +95,7 @@ class CPUProgram(Program):
         scratch = Scratch()
         steps = [self._step(node, scratch) for node in self.order]
         steps += [
-            Step(partial(np.copyto, stored[state], self._array(value)), (), f"store {state}", "cpu")
+            Step(partial(np.copyto, stored[state], self._array(value)), _maker(graph, value), f"store {state}", "cpu")
             for state, value in graph.updates.items()
             if value not in in_place
         ]
@@ -155,6 +160,12 @@ class CPUProgram(Program):
         flops, _ = node.op.cost(types, [self.graph.values[name].type for name in node.outputs])
         nbytes = sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
         return Step(run, (node.name,), node.op.name, "cpu", int(flops), nbytes)  # type: ignore[arg-type]
+
+
+def _maker(graph: Graph, value: str) -> tuple[str, ...]:
+    """The node that makes a value, if one does."""
+    producer = graph.values[value].producer
+    return () if producer is None else (producer,)
 
 
 def _shape(type: TensorType) -> tuple[int, ...]:

@@ -45,10 +45,12 @@ class OpenCL(Device):
         self.runtime = Runtime(self.found)
         self.pool = Pool(self.runtime)
         self.target = self.runtime.target
+        if self.runtime.notes:
+            _tell_of_narrower_kernels(self.runtime)
         self.fallback = fallback
         self.tuning = Tuning(self.runtime)
         self.convolutions: dict[
-            tuple[Convolution, str], Choice
+            tuple[Convolution, str], Choice | None
         ] = {}  # what was asked for: `bench --tune` measures these
         limit = self.runtime.largest_buffer if memory_limit is None else memory_limit
         self.passes = opencl_pipeline(fallback, kernels, limit)
@@ -58,8 +60,8 @@ class OpenCL(Device):
     def description(self) -> str:
         return self.found.describe()
 
-    def choose(self, problem: Convolution, direction: str) -> Choice:
-        """The kernel for a convolution: what tuning found, else what the model of costs says."""
+    def choose(self, problem: Convolution, direction: str) -> Choice | None:
+        """The kernel for a convolution: what tuning found, else what the model of costs says; None where all are set aside."""
         key = problem, direction
         if key not in self.convolutions:
             self.convolutions[key] = self.tuning.choose(problem, direction)
@@ -71,11 +73,16 @@ class OpenCL(Device):
     def load(self, graph: Graph, storages: Mapping[str, Storage]) -> OpenCLProgram:
         if self.fallback == "warn":
             _tell_of_the_hosts_nodes(graph)
-        program: Any = OpenCLProgram(self, graph, storages)  # type: ignore[arg-type]
+        with self.runtime.guarded("while a plan was made"):
+            program: Any = OpenCLProgram(self, graph, storages)  # type: ignore[arg-type]
         return program
 
     def peak_gflops(self) -> float:
         """The rate of multiply-adds that touch no memory, measured: what kernels are held against."""
+        with self.runtime.guarded("while its peak was measured"):
+            return self._peak_gflops()
+
+    def _peak_gflops(self) -> float:
         cl, runtime = self.runtime.cl, self.runtime
         gpu = self.target.kind == "gpu"  # many work-items of one float each; else few of one vector
         v, items, chains, steps = (1, 256, 8, 4000) if gpu else (self.target.vector, 1, 12, 100000)
@@ -102,6 +109,14 @@ class OpenCL(Device):
             runtime.queue.finish()
             best = min(best, time.perf_counter() - start)
         return 2 * floats * chains * steps / best / 1e9
+
+
+def _tell_of_narrower_kernels(runtime: Runtime) -> None:
+    found = Diagnostic(
+        "kernel-set-aside", f"{runtime.notes[0]}; those of {runtime.target.vector} floats are taken",
+        notes=(f"found by the self-test of `{runtime.found.describe()}`",), help="update its driver", severity="warning",
+    )  # fmt: skip
+    warnings.warn(DiagnosticWarning(found), stacklevel=4)
 
 
 def _tell_of_the_hosts_nodes(graph: Graph) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Emitter:
     """Launches of a graph's nodes, in their order; `scratch` has the bytes of every buffer that no value names."""
 
     def __init__(
-        self, graph: Graph, target: Target, choose: Callable[[Convolution, str], Choice] | None = None
+        self, graph: Graph, target: Target, choose: Callable[[Convolution, str], Choice | None] | None = None
     ) -> None:
         self.graph, self.target = graph, target
         self.scratch: dict[str, int] = {}
@@ -132,6 +132,9 @@ class Emitter:
     def _host(self, node: Node) -> Launch:
         reads = tuple(dict.fromkeys(self.buffer(name) for name in node.inputs.values()))
         return Launch(node, None, {}, reads, tuple(map(self.buffer, node.outputs)))
+
+    def _without_kernel(self, node: Node) -> Launch:
+        return self._host(replace(node, device="cpu", reason="every kernel for it was set aside on this device"))
 
     def _outs(self, node: Node) -> dict[str, str]:
         return dict(zip(node.op.outputs, node.outputs, strict=True))
@@ -404,12 +407,15 @@ class Emitter:
         )  # type: ignore[attr-defined]
         fused = node.op if isinstance(node.op, Fused) else None
         if isinstance(op, ConvolutionWeightGradient):
-            steps = self.choose(problem, "weight_gradient").gradient()
+            if (gradient := self.choose(problem, "weight_gradient")) is None:
+                return [self._without_kernel(node)]
+            steps = gradient.gradient()
             buffers = {"X": inputs["x"], "dY": inputs["dy"], "dW": node.outputs[0]}
             buffers |= {name: self._scratch(node, name, floats) for name, floats in steps.scratch.items()}
             return [self._launch(node, kernel, buffers) for kernel in steps.kernels]
         forward = isinstance(op, Convolution2D)
-        choice = self.choose(problem, "forward" if forward else "input_gradient")
+        if (choice := self.choose(problem, "forward" if forward else "input_gradient")) is None:
+            return [self._without_kernel(node)]
         launches = []
         weights, floats = choice.weights
         prepare = choice.prepare()

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flownet.devices.opencl.faults import Part, parts_of
 from flownet.devices.opencl.kernels.elementwise import FlatKernel
 from flownet.devices.opencl.kernels.kernel import Kernel, product
 from flownet.devices.opencl.schedule import Stage
+from flownet.graph import Node
 
 __all__ = ["Interpreter", "Place", "counter_ints"]
 
@@ -38,27 +40,33 @@ class Interpreter:
     """The source of a program's kernel `run`, and its tables.
 
     Arguments of `run`: a pointer for each region, stages, entries, pointers, counters (int), the first stage and the one behind
-    the last.
+    the last. `parts` says which lines compute which nodes.
     """
 
     source: str
     stages: np.ndarray
     entries: np.ndarray
     pointers: np.ndarray
+    parts: tuple[Part, ...] = ()
 
     @classmethod
     def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], regions: int, workers: int) -> Interpreter:
         """The program of device stages; host stages get empty rows."""
         functions: dict[tuple, int] = {}
+        nodes: list[list[Node]] = []
         texts: list[str] = []
         cases: list[str] = []
         preambles: dict[str, None] = {}
         for launch in (launch for stage in stages for launch in stage.launches):
-            if launch.kernel is not None and (key := _key(launch.kernel)) not in functions:
+            if launch.kernel is None:
+                continue
+            if (key := _key(launch.kernel)) not in functions:
                 functions[key] = len(functions)
+                nodes.append([])
                 preambles.update(dict.fromkeys(launch.kernel.preamble))
                 texts.append(_function(launch.kernel, functions[key]))
                 cases.append(_case(launch.kernel, functions[key]))
+            nodes[functions[key]].append(launch.node)
         stage_rows, entry_rows, pointer_rows = [], [], []
         for stage in stages:
             first, total = len(entry_rows), 0
@@ -81,6 +89,7 @@ class Interpreter:
             np.array(stage_rows or [(0, 0, 0)], np.int32),
             np.array(entry_rows or [(0,) * _ENTRY], np.int32),
             np.array(pointer_rows or [(0, 0)], np.int32),
+            parts_of(tuple(preambles), zip(texts, nodes, strict=True)),
         )
 
 

@@ -9,12 +9,16 @@ slabs, which grow with the need; pages that nobody touched take no memory.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from flownet.devices.device import Storage
-from flownet.errors import FlownetError
+from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.faults import lacks_memory
+from flownet.errors import MachineError
 from flownet.types import TensorType
 
 __all__ = ["OpenCLStorage", "Pool", "Region"]
@@ -25,17 +29,19 @@ _FIRST_SLAB, _LARGEST_SLAB = 4 << 20, 256 << 20
 
 
 class Region:
-    """`nbytes` of memory: `host` (uint8) is its side that NumPy sees, `buffer` the device's."""
+    """`nbytes` of memory: `host` (uint8) is its side that NumPy sees, `buffer` the device's.
 
-    def __init__(self, runtime: Any, nbytes: int, what: str) -> None:
+    what:    what it is for, as errors call it: a plural
+    largest: what takes the most of it, a line each
+
+    Raises MachineError (`out-of-memory`) where the device has not that much, at once or left.
+    """
+
+    def __init__(self, runtime: Any, nbytes: int, what: str, largest: Sequence[str] = ()) -> None:
         cl = runtime.cl
-        self.runtime, self.nbytes = runtime, max(nbytes, 4) + ALIGNMENT  # vectors may touch what follows the last row
-        if self.nbytes > runtime.largest_buffer:
-            raise FlownetError.of(
-                "out-of-memory", f"{what} takes {nbytes / 2**20:,.0f} MB, and `{runtime.device.name.strip()}` gives at most"
-                f" {runtime.largest_buffer / 2**20:,.0f} MB at once",
-                help="use a smaller batch (`--set train.batch=…`), or another `--device`",
-            )  # fmt: skip
+        self.runtime, self.what, self.largest = runtime, what, tuple(largest)
+        self.nbytes = max(nbytes, 4) + ALIGNMENT  # vectors may touch what follows the last row
+        self._check_room()
         try:
             whole = np.zeros(self.nbytes + _PAGE, np.uint8)
             start = -whole.ctypes.data % _PAGE
@@ -46,11 +52,32 @@ class Region:
             else:
                 self.buffer = cl.Buffer(runtime.context, flags, self.nbytes)
                 cl.enqueue_copy(runtime.queue, self.buffer, self.host)
-        except (MemoryError, cl.MemoryError) as error:
-            raise FlownetError.of(
-                "out-of-memory", f"there is no memory for {what}: {nbytes / 2**20:,.0f} MB", str(error),
-                help="use a smaller batch (`--set train.batch=…`), or another `--device`",
-            ) from None  # fmt: skip
+        except (MemoryError, cl.Error) as error:
+            if not lacks_memory(error) and error.code != cl.status_code.OUT_OF_RESOURCES:  # type: ignore[attr-defined]
+                raise runtime.failed(error, f"while memory was taken for {what}") from None
+            raise self._lacking(f"there is no memory for {what}: {megabytes(nbytes)}", str(error)) from None
+        runtime.regions.add(self)
+
+    def _check_room(self) -> None:
+        """Refuse what the device says that it has not: systems promise more than there is, and end the process that takes it."""
+        runtime = self.runtime
+        name = runtime.found.describe()
+        if self.nbytes > runtime.largest_buffer:
+            most = megabytes(runtime.largest_buffer)
+            raise self._lacking(f"{self.what} take {megabytes(self.nbytes)}, and `{name}` gives at most {most} at once")
+        room = max(runtime.found.memory, runtime.largest_buffer)
+
+        def too_much() -> bool:
+            return self.nbytes + sum(region.nbytes for region in runtime.regions) > room
+
+        if too_much():
+            gc.collect()  # plans that nobody holds any more may lie in cycles
+        if too_much():
+            needed = megabytes(self.nbytes)
+            raise self._lacking(f"there is no memory for {self.what}: {needed}, and `{name}` has {megabytes(room)}")
+
+    def _lacking(self, message: str, *notes: str) -> MachineError:
+        return out_of_memory(message, *notes, *self.largest, *self.runtime.held())
 
     def view(self, offset: int, type: TensorType) -> np.ndarray:
         """The host's side of the array at `offset` bytes."""
@@ -59,25 +86,19 @@ class Region:
 
     def to_device(self, offset: int, nbytes: int) -> None:
         """Copy bytes from the host's side to the device's."""
-        if not self.runtime.shares_memory and nbytes:
-            self.runtime.cl.enqueue_copy(
-                self.runtime.queue,
-                self.buffer,
-                self.host[offset : offset + nbytes],
-                dst_offset=offset,
-                is_blocking=True,
-            )
+        runtime = self.runtime
+        if not runtime.shares_memory and nbytes:
+            with runtime.guarded(f"while it was given {self.what}"):
+                part = self.host[offset : offset + nbytes]
+                runtime.cl.enqueue_copy(runtime.queue, self.buffer, part, dst_offset=offset, is_blocking=True)
 
     def to_host(self, offset: int, nbytes: int) -> None:
         """Copy bytes from the device's side to the host's."""
-        if not self.runtime.shares_memory and nbytes:
-            self.runtime.cl.enqueue_copy(
-                self.runtime.queue,
-                self.host[offset : offset + nbytes],
-                self.buffer,
-                src_offset=offset,
-                is_blocking=True,
-            )
+        runtime = self.runtime
+        if not runtime.shares_memory and nbytes:
+            with runtime.guarded(f"while it gave {self.what}"):
+                part = self.host[offset : offset + nbytes]
+                runtime.cl.enqueue_copy(runtime.queue, part, self.buffer, src_offset=offset, is_blocking=True)
 
 
 class Pool:

@@ -10,7 +10,7 @@ from typing import Any
 from flownet.devices.opencl.target import pin_pocl_threads
 from flownet.errors import FlownetError
 
-__all__ = ["Found", "calling_thread_device", "find", "found_devices"]
+__all__ = ["Found", "calling_thread_device", "driver_problems", "find", "found_devices"]
 
 _CALLING_THREAD = "basic"  # PoCL's second kind of processor device, and how its name begins
 
@@ -35,37 +35,79 @@ class Found:
         return f"{self.name} ({self.platform}, {self.version})"
 
 
-@functools.cache
 def found_devices() -> tuple[Found, ...]:
     """All devices, graphics processors first, in the platforms' order otherwise. Empty without PyOpenCL or without drivers."""
+    return _discovered()[0]
+
+
+def driver_problems() -> tuple[str, ...]:
+    """What does not work of the drivers that are installed, a line each: their other devices are found all the same."""
+    return _discovered()[1]
+
+
+@functools.cache
+def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
     pin_pocl_threads()
     os.environ.setdefault("POCL_DEVICES", f"pthread {_CALLING_THREAD}")
     try:
         import pyopencl as cl
-
+    except Exception as error:  # an ImportError, or what the libraries that it loads raise
+        return (), (f"PyOpenCL cannot be loaded: {error}",)
+    problems: list[str] = []
+    handles: list[Any] = []
+    try:
         platforms = cl.get_platforms()
-    except Exception:  # PyOpenCL absent, or no driver: an ImportError or cl.LogicError
-        return ()
-    handles = []
+    except cl.Error as error:
+        none = error.code == cl.status_code.PLATFORM_NOT_FOUND_KHR  # type: ignore[attr-defined]
+        return (), _where_it_looked() if none else (f"OpenCL's loader does not work: {error}",)
     for platform in platforms:
         try:
             handles += platform.get_devices()
-        except cl.Error:  # a platform without devices is an error to OpenCL
-            continue
-    shown = [h for h in handles if not _runs_in_calling_thread(h)]
-    handles = shown or handles  # who names it alone in POCL_DEVICES means it
-    kinds = {cl.device_type.GPU: "gpu", cl.device_type.CPU: "cpu"}
+        except cl.Error as error:
+            if error.code != cl.status_code.DEVICE_NOT_FOUND:  # type: ignore[attr-defined]  # a platform without devices is an error to OpenCL
+                problems.append(f"the driver {_name_of(platform)} lists no devices: {error}")
+    described = []
+    for handle in handles:
+        try:
+            described.append((handle, _described(handle)))
+        except cl.Error as error:
+            problems.append(f"the device {_name_of(handle)} does not say what it is: {error}")
+    shown = [each for each in described if not _runs_in_calling_thread(each[0])]
     order = {"gpu": 0, "accelerator": 1, "cpu": 2}
-    typed = [(next((k for bit, k in kinds.items() if h.type & bit), "accelerator"), h) for h in handles]
-    typed.sort(key=lambda pair: order[pair[0]])
-    return tuple(
-        Found(
-            f"opencl:{i}", h.name.strip(), h.platform.name.strip(), h.version.strip(), h.driver_version.strip(), kind,
-            int(h.max_compute_units), int(h.global_mem_size), int(h.native_vector_width_float),
-            "cl_khr_fp64" in h.extensions, h,
-        )
-        for i, (kind, h) in enumerate(typed)
-    )  # fmt: skip
+    # who names the calling thread's device alone in POCL_DEVICES means it
+    listed = sorted((facts for _, facts in shown or described), key=lambda facts: order[facts["type"]])
+    return tuple(Found(f"opencl:{i}", **facts) for i, facts in enumerate(listed)), tuple(problems)
+
+
+def _where_it_looked() -> tuple[str, ...]:
+    given = os.environ.get("OCL_ICD_VENDORS")
+    return (f"OCL_ICD_VENDORS is `{given}`: drivers that are not listed there are not found",) if given else ()
+
+
+def _described(handle: Any) -> dict[str, Any]:
+    import pyopencl as cl
+
+    kinds = {cl.device_type.GPU: "gpu", cl.device_type.CPU: "cpu"}
+    return {
+        "name": handle.name.strip(),
+        "platform": handle.platform.name.strip(),
+        "version": handle.version.strip(),
+        "driver": handle.driver_version.strip(),
+        "type": next((kind for bit, kind in kinds.items() if handle.type & bit), "accelerator"),
+        "units": int(handle.max_compute_units),
+        "memory": int(handle.global_mem_size),
+        "vector": int(handle.native_vector_width_float),
+        "float64": "cl_khr_fp64" in handle.extensions,
+        "handle": handle,
+    }
+
+
+def _name_of(handle: Any) -> str:
+    """What a platform or a device calls itself, if it does."""
+    try:
+        return f"`{handle.name.strip()}`"
+    except Exception:
+        return "without a name"
 
 
 def calling_thread_device(handle: Any) -> Any:
@@ -88,7 +130,7 @@ def find(name: str) -> Found:
     listing = [f"`{d.id}` is {d.describe()}" for d in devices]
     if not devices:
         raise FlownetError.of(
-            "no-device", "there is no OpenCL device on this machine",
+            "no-device", "there is no OpenCL device on this machine", *driver_problems(),
             help="pip install pocl-binary-distribution brings one for the processor; `--device cpu` needs none",
         )  # fmt: skip
     _, _, which = name.partition(":")

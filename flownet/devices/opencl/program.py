@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.device import Program, Step
+from flownet.devices.lack_of_memory import largest_values
 from flownet.devices.opencl.emit import Emitter, Launch
 from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
 from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
@@ -146,14 +147,16 @@ class OpenCLProgram(Program):
     def _place(self) -> None:
         graph, runtime = self.graph, self.runtime
         self.places: dict[str, Place] = {name: (_ARENA, offset // 4) for name, offset in self.schedule.offsets.items()}
-        self.arena = Region(runtime, self.schedule.arena_bytes, f"the results of a step ({self._largest()})")
+        largest = largest_values(graph, self.schedule.lifetimes.values())
+        self.arena = Region(runtime, self.schedule.arena_bytes, f"the results of `{graph.name}`", largest)
         offset = 0
         self._input_at: dict[str, tuple[int, TensorType]] = {}
         for value in graph.inputs:
             self._input_at[value.name] = (offset, value.type)
             self.places[value.name] = (_INPUTS, offset // 4)
             offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
-        self.inputs = [Region(runtime, offset, "inputs"), Region(runtime, offset, "inputs")]
+        what = f"the inputs of `{graph.name}`"
+        self.inputs = [Region(runtime, offset, what), Region(runtime, offset, what)]
         self._fed = [
             {name: region.view(at, type_) for name, (at, type_) in self._input_at.items()} for region in self.inputs
         ]
@@ -162,7 +165,7 @@ class OpenCLProgram(Program):
         for value in constants:
             self.places[value.name] = (_CONSTANTS, offset // 4)
             offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
-        self.constants = Region(runtime, offset, "constants")
+        self.constants = Region(runtime, offset, f"the constants of `{graph.name}`")
         for value in constants:
             at = 4 * self.places[value.name][1]
             self.constants.view(at, value.type)[...] = np.asarray(value.initial).reshape(tuple(value.type.shape))  # type: ignore[arg-type]
@@ -170,10 +173,6 @@ class OpenCLProgram(Program):
         self._slabs = sorted({storage.slab for storage in self.storages.values()})
         for name, storage in self.storages.items():
             self.places[name] = (_SLABS + self._slabs.index(storage.slab), storage.offset // 4)
-
-    def _largest(self) -> str:
-        lives = sorted(self.schedule.lifetimes.values(), key=lambda life: -life.nbytes)[:3]
-        return ", ".join(f"{life.name}: {life.nbytes / 2**20:,.1f} MB" for life in lives)
 
     def _regions(self, current: int) -> list[Region]:
         return [self.arena, self.inputs[current], self.constants, *(self.device.pool.slabs[i] for i in self._slabs)]
@@ -189,7 +188,8 @@ class OpenCLProgram(Program):
         runtime = self.runtime
         regions = _SLABS + len(self._slabs)
         self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
-        self._program = runtime.build(self.interpreter.source, f"`{self.graph.name}`", alone=self.workers == 1)
+        source, parts = self.interpreter.source, self.interpreter.parts
+        self._program = runtime.build(source, f"`{self.graph.name}`", alone=self.workers == 1, parts=parts)
         self._tables = [
             runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)
         ]
@@ -285,7 +285,8 @@ class OpenCLProgram(Program):
             self._current ^= 1
             event, self._events[self._current] = self._events[self._current], None
             if event is not None:
-                event.wait()
+                with self.runtime.guarded():
+                    event.wait()
             self._stale = set(self._input_at)
         target = self._fed[self._current][name]
         target[...] = array
@@ -345,6 +346,10 @@ class OpenCLProgram(Program):
 
     def run_checked(self) -> str | None:
         """As `run`, stage by stage."""
+        with self.runtime.guarded():
+            return self._run_checked()
+
+    def _run_checked(self) -> str | None:
         self.runtime.use(self.queue)
         self._freshen()
         self._version = -1
@@ -376,6 +381,10 @@ class OpenCLProgram(Program):
 
     def profile(self, repeats: int = 10) -> list[float]:
         """Least seconds of each step alone, in the order of `steps`: every launch runs by itself, between two waits."""
+        with self.runtime.guarded():
+            return self._profiled(repeats)
+
+    def _profiled(self, repeats: int) -> list[float]:
         import time
 
         if self.target.kind == "gpu":
@@ -446,11 +455,12 @@ class OpenCLProgram(Program):
         )
 
     def _run_stage(self, stage: int) -> None:
-        self.runtime.use(self.queue)
-        if self.target.kind == "gpu":
-            for launch in self._stages[stage].launches:
-                self._run_alone(launch)
-        else:
-            self._launcher(stage, stage + 1, self._current)()
-        self.runtime.busy = True
-        self.runtime.finish()
+        with self.runtime.guarded():
+            self.runtime.use(self.queue)
+            if self.target.kind == "gpu":
+                for launch in self._stages[stage].launches:
+                    self._run_alone(launch)
+            else:
+                self._launcher(stage, stage + 1, self._current)()
+            self.runtime.busy = True
+            self.runtime.finish()

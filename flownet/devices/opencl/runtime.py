@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
+import threading
 import warnings
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_device
+from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
-from flownet.errors import FlownetError
+from flownet.errors import FlownetError, MachineError
 
 __all__ = ["Runtime", "cache_folder"]
+
+_MOST_REGIONS = 6  # that an error lists
 
 
 def cache_folder() -> Path:
@@ -40,27 +49,26 @@ class Runtime:
         import pyopencl as cl
 
         self.cl, self.found, self.device = cl, found, found.handle
-        try:
+        self.notes: list[str] = []  # what did not work here, and what is done instead
+        self.regions: weakref.WeakSet[Any] = weakref.WeakSet()  # what is allocated, for whom memory is too little
+        self.busy = False
+        self.built = 0  # programs compiled, and not found in a cache of ours
+        self._count = threading.Lock()
+        with self.guarded("while it was opened"):
             self.alone = calling_thread_device(self.device)  # for programs of one worker
             self.context = cl.Context([self.device, *([self.alone] if self.alone else [])])
             self.queue = cl.CommandQueue(self.context, self.device)
             self.alone_queue = cl.CommandQueue(self.context, self.alone) if self.alone else self.queue
-        except cl.Error as error:
-            raise FlownetError.of(
-                "device-failed",
-                f"`{found.describe()}` cannot be opened: {error}",
-                help="try another `--device`; `flownet devices` lists them",
-            ) from None
-        self.notes: list[str] = []  # what did not work here, and what is done instead
-        self.largest_buffer = int(self.device.max_mem_alloc_size)
-        self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
-        self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
-        self.busy = False
-        self.queue_in_use = self.queue
-        self.built = 0  # programs compiled, and not found in a cache of ours
-        self.target = self._working_target(Target.of(self.device))
-        if self.shares_memory:
-            self.shares_memory = self._really_shares_memory()
+            self.largest_buffer = int(self.device.max_mem_alloc_size)
+            self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
+            self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
+            self.queue_in_use = self.queue
+            self.target = Target.of(self.device)
+            self.target = self._working_target(self.target)
+            self.target, problems = with_sub_groups(self, self.target)
+            self.notes += problems
+            if self.shares_memory:
+                self.shares_memory = self._really_shares_memory()
 
     def finish(self) -> None:
         """Wait until everything that was launched is done."""
@@ -77,35 +85,72 @@ class Runtime:
             self.finish()
             self.queue_in_use = queue
 
-    def failed(self, error: Exception) -> FlownetError:
-        """The error of a device that stopped working."""
-        return FlownetError.of(
-            "device-failed", f"`{self.found.describe()}` failed: {error}",
-            help="start again with `--device cpu`; a checkpoint continues where it was written",
+    @contextmanager
+    def guarded(self, doing: str = "") -> Iterator[None]:
+        """What OpenCL raises inside, as the error of this device."""
+        try:
+            yield
+        except self.cl.Error as error:
+            raise self.failed(error, doing) from None
+
+    def failed(self, error: Exception, doing: str = "") -> MachineError:
+        """What an error of OpenCL is to a user: `out-of-memory` with what is held, or `device-failed`."""
+        name, doing = self.found.describe(), f" {doing}" if doing else ""
+        if lacks_memory(error):
+            return out_of_memory(f"`{name}` has no memory left{doing}", str(error), *self.held())
+        doubtful = error.code == self.cl.status_code.OUT_OF_RESOURCES  # type: ignore[attr-defined]
+        return MachineError.of(
+            "device-failed", f"`{name}` failed{doing}: {error}",
+            *(["drivers say so of too little memory, and of a kernel that reached beyond its buffers", *self.held()] if doubtful else []),
+            help="start again on another `--device`: `flownet devices` lists them, and `cpu` needs no driver",
         )  # fmt: skip
+
+    def held(self) -> list[str]:
+        """What lies in the device's memory, the largest first, and how much it has."""
+        held = sorted(self.regions, key=lambda region: -region.nbytes)
+        total = sum(region.nbytes for region in held)
+        lines = [f"held: {region.what}, {megabytes(region.nbytes)}" for region in held[:_MOST_REGIONS]]
+        return [*lines, f"held together: {megabytes(total)} of {megabytes(self.found.memory)}"] if lines else []
 
     def buffer_of(self, array: np.ndarray) -> Any:
         """A device buffer with a copy of the array."""
         flags = self.cl.mem_flags.READ_WRITE | self.cl.mem_flags.COPY_HOST_PTR
-        return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
+        with self.guarded(f"for {megabytes(array.nbytes)}"):
+            return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
-    def build(self, source: str, what: str, options: str | None = None, *, alone: bool = False) -> Any:
+    def build(
+        self, source: str, what: str, options: str | None = None, *, alone: bool = False, parts: Sequence[Part] = ()
+    ) -> Any:
         """The program of OpenCL C, for the device or for the one of programs of one worker (`alone`).
 
-        Raises FlownetError (`kernel-build`) with the compiler's words and the lines that they are about.
+        parts: which lines compute which nodes
+
+        Raises FlownetError (`kernel-build`) with the compiler's words, the lines that they are about, and their nodes.
         """
-        options = Target.build_options if options is None else options
+        options = self.target.options if options is None else options
         cl = self.cl
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers talk even when they succeed
             try:
                 if not self.keeps_binaries:
                     return self._cached(source, options)
-                self.built += 1
+                with self._count:
+                    self.built += 1
                 devices = [self.alone if alone and self.alone else self.device]
                 return cl.Program(self.context, source).build(options, devices=devices, cache_dir=False)
             except cl.Error as error:
-                raise _build_error(str(error), source, what, self.found.describe()) from None
+                if not is_of_the_build(error):
+                    raise self.failed(error, f"while it compiled the kernels of {what}") from None
+                raise build_error(str(error), source, what, self.found.describe(), parts) from None
+
+    def build_all(
+        self, sources: Sequence[tuple[str, Sequence[Part]]], what: str, options: str | None = None
+    ) -> list[Any]:
+        """The programs of several sources with their parts, built at the same time. Of several that fail, the first is told."""
+        with warnings.catch_warnings():  # `build` sets the filters too, and they are shared by all threads
+            warnings.simplefilter("ignore")
+            with ThreadPoolExecutor(max(1, min(len(sources), os.cpu_count() or 1))) as pool:
+                return list(pool.map(lambda source: self.build(source[0], what, options, parts=source[1]), sources))
 
     def _cached(self, source: str, options: str) -> Any:
         cl = self.cl
@@ -116,7 +161,8 @@ class Runtime:
             return cl.Program(self.context, [self.device], [binary]).build(options, cache_dir=False)
         except (OSError, cl.Error):  # absent, or of no use any more: build it anew
             pass
-        self.built += 1
+        with self._count:
+            self.built += 1
         program = cl.Program(self.context, source).build(options, cache_dir=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,16 +186,45 @@ class Runtime:
                     return candidate
                 problems.append(f"kernels with vectors of {candidate.vector} floats give wrong results")
             except FlownetError as error:
-                problems.append(error.diagnostics[0].message)
-            self.notes.append(problems[-1])
-        raise FlownetError.of(
+                problems += [error.diagnostics[0].message, *error.diagnostics[0].notes]
+            except self.cl.Error as error:
+                problems.append(f"a kernel with vectors of {candidate.vector} floats does not run: {error}")
+            self.notes += problems[:1]
+        raise MachineError.of(
             "device-failed",
             f"`{self.found.describe()}` fails its self-test",
-            *problems,
+            *dict.fromkeys(problems),
             help="update its driver, or use another `--device`",
         )
 
+    def works(self) -> bool:
+        """Whether a kernel still runs, and computes what it should."""
+        try:
+            return self._computes(self.target)
+        except (FlownetError, self.cl.Error):
+            return False
+
     def _computes(self, target: Target) -> bool:
+        """Whether what every kernel for the target needs gives what NumPy gives."""
+        return self._multiplies(target) and (target.kind != "gpu" or self._shares_in_groups())
+
+    def _shares_in_groups(self) -> bool:
+        """Whether 256 work-items, which a device may say that it has and have not, meet at a barrier over local memory."""
+        source = (
+            "__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void reverse(__global float* x) {\n"
+            "__local float kept[256];\nconst int i = get_local_id(0);\nkept[i] = x[i];\n"
+            "barrier(CLK_LOCAL_MEM_FENCE);\nx[i] = kept[255 - i];\n}\n"
+        )
+        x = np.arange(256, dtype=np.float32)
+        z = np.zeros_like(x)
+        cl, buffer = self.cl, self.buffer_of(x)
+        kernel = cl.Kernel(self.build(source, "the self-test"), "reverse")
+        kernel.set_args(buffer)
+        cl.enqueue_nd_range_kernel(self.queue, kernel, (256,), (256,))
+        cl.enqueue_copy(self.queue, z, buffer)
+        return bool(np.array_equal(z, x[::-1]))
+
+    def _multiplies(self, target: Target) -> bool:
         """Whether a loop of multiply-adds and a built-in function on whole vectors give what NumPy gives."""
         v = target.vector
         half = target.call_width < v
@@ -194,22 +269,3 @@ class Runtime:
             if array[0] != 10 * i + 1:
                 return False
         return True
-
-
-def _build_error(text: str, source: str, what: str, device: str) -> FlownetError:
-    lines = source.splitlines()
-    log = text[:4000]
-    wanted = sorted(
-        {int(n) for n in re.findall(r":(\d+):\d+: (?:fatal )?error", text)}
-        or {int(n) for n in re.findall(r":(\d+):\d+:", text)}
-    )
-    excerpts = []
-    for number in wanted[:3]:
-        around = range(max(0, number - 3), min(len(lines), number + 2))
-        excerpts.append("\n".join(f"{'>' if i + 1 == number else ' '}{i + 1:5} | {lines[i]}" for i in around))
-    with tempfile.NamedTemporaryFile("w", suffix=".cl", prefix="flownet-", delete=False) as file:
-        file.write(source)
-    return FlownetError.of(
-        "kernel-build", f"`{device}` does not compile the kernels of {what}", log, *excerpts, f"the whole source is in {file.name}",
-        help="if a plugin's kernel is at fault, mend it there; `--device cpu` runs without kernels",
-    )  # fmt: skip

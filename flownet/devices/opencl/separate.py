@@ -1,7 +1,10 @@
 """A launch for each kernel: what a GPU wants, whose queue keeps it busy from launch to launch.
 
-All kernels of a program are one source, which is built once. Arguments are (buffer, offset) pairs, so that everything may lie in one arena
-without sub-buffers and their alignment. Arguments are set once; kernels with the same text share their code, not their arguments.
+The kernels are shared out over several sources of like length, which are built at the same time. How many depends on their text alone: on
+another number of cores, the binaries of the last start are found all the same. Kernels with the same text share their code, not their
+arguments, and a source holds no function that another kernel brought under the same name.
+
+Arguments are (buffer, offset) pairs, so that everything may lie in one arena without sub-buffers and their alignment; they are set once.
 """
 
 from __future__ import annotations
@@ -13,10 +16,14 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.opencl.emit import Launch
+from flownet.devices.opencl.faults import Part, parts_of
 from flownet.devices.opencl.kernels.elementwise import FlatKernel
-from flownet.devices.opencl.kernels.kernel import Kernel
+from flownet.devices.opencl.kernels.kernel import Kernel, ceil_div
+from flownet.graph import Node
 
-__all__ = ["SeparateLaunches"]
+__all__ = ["SeparateLaunches", "shared_out"]
+
+_LENGTH = 16 << 10  # characters of a source that are worth a program of their own
 
 
 class SeparateLaunches:
@@ -24,18 +31,23 @@ class SeparateLaunches:
 
     def __init__(self, runtime: Any, launches: Sequence[Launch], what: str, options: str | None = None) -> None:
         self.runtime = runtime
-        self.names: dict[tuple, str] = {}
-        preambles: dict[str, None] = {}
-        texts = []
+        kernels: dict[tuple, Kernel] = {}
+        nodes: dict[tuple, list[Node]] = {}
         for launch in launches:
-            kernel = launch.kernel
-            if kernel is None or (key := _key(kernel)) in self.names:
-                continue
-            self.names[key] = f"k{len(self.names)}"
-            preambles.update(dict.fromkeys(kernel.preamble))
-            texts.append(_entry(kernel, self.names[key]))
-        self.source = "\n".join([*preambles, *texts]) + "\n"
-        self.program = runtime.build(self.source, what, options) if texts else None
+            if launch.kernel is not None:
+                key = _key(launch.kernel)
+                kernels.setdefault(key, launch.kernel)
+                nodes.setdefault(key, []).append(launch.node)
+        sources: list[tuple[str, tuple[Part, ...]]] = []
+        self.program_of: dict[tuple, tuple[int, str]] = {}  # which program has a kernel, under which name
+        for group in shared_out(list(kernels.values())):
+            preambles = dict.fromkeys(text for kernel in group for text in kernel.preamble)
+            keys = [_key(kernel) for kernel in group]
+            self.program_of |= {key: (len(sources), f"k{i}") for i, key in enumerate(keys)}
+            entries = [_entry(kernel, f"k{i}") for i, kernel in enumerate(group)]
+            parts = parts_of(tuple(preambles), zip(entries, (nodes[key] for key in keys), strict=True))
+            sources.append(("\n".join([*preambles, *entries]) + "\n", parts))
+        self.programs = runtime.build_all(sources, what, options)
 
     def launcher(
         self, launch: Launch, places: Mapping[str, tuple[int, int]], buffers: Sequence[Any]
@@ -44,7 +56,8 @@ class SeparateLaunches:
         cl = self.runtime.cl
         kernel = launch.kernel
         assert kernel is not None
-        built = cl.Kernel(self.program, self.names[_key(kernel)])
+        program, name = self.program_of[_key(kernel)]
+        built = cl.Kernel(self.programs[program], name)
         arguments: list[Any] = []
         for argument in kernel.arguments:
             region, offset = places[launch.buffers[argument.name]]
@@ -55,8 +68,29 @@ class SeparateLaunches:
         return partial(cl.enqueue_nd_range_kernel, self.runtime.queue, built, kernel.global_size(), kernel.local)
 
 
+def shared_out(kernels: Sequence[Kernel]) -> list[list[Kernel]]:
+    """Groups of like length, each in the order of the kernels. Kernels in one group bring the same functions, if any.
+
+    The longest first, each to the group that has the least.
+    """
+    lengths = {id(kernel): sum(map(len, (*kernel.body, *kernel.preamble))) for kernel in kernels}
+    alike: dict[tuple[str, ...], list[Kernel]] = {}
+    for kernel in kernels:
+        alike.setdefault(kernel.preamble, []).append(kernel)
+    groups = []
+    for members in alike.values():
+        count = min(len(members), ceil_div(sum(lengths[id(kernel)] for kernel in members), _LENGTH))
+        loads, chosen = [0] * count, {}
+        for kernel in sorted(members, key=lambda kernel: -lengths[id(kernel)]):
+            least = loads.index(min(loads))
+            chosen[id(kernel)] = least
+            loads[least] += lengths[id(kernel)]
+        groups += [[kernel for kernel in members if chosen[id(kernel)] == number] for number in range(count)]
+    return groups
+
+
 def _key(kernel: Kernel) -> tuple:
-    return kernel.body, tuple(a.declaration() for a in kernel.arguments), kernel.local
+    return kernel.preamble, kernel.body, tuple(a.declaration() for a in kernel.arguments), kernel.local
 
 
 def _entry(kernel: Kernel, name: str) -> str:

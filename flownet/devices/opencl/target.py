@@ -46,6 +46,8 @@ class Target:
     group_size:  the largest work-group
     attributes:  put before every generated function that computes
     call_width:  the widest vector that may be an argument of a built-in function such as `exp`
+    sub_groups:  how work-items of a sub-group put together what they found: "shuffle", "reduce", or "" where there are none
+    standard:    the version of OpenCL C that sources are built as, such as "CL3.0"; the driver's own choice if empty
     """
 
     kind: str = "cpu"
@@ -61,10 +63,18 @@ class Target:
     group_size: int = 256
     attributes: str = ""
     call_width: int = 16
+    sub_groups: str = ""
+    standard: str = ""
 
     #: `fma` and `mad` are calls on PoCL 3.0 (13 times slower): sources say `a * b + c` and are built with these. All of
     #: -cl-fast-relaxed-math but -cl-finite-math-only, under which a compiler may let NaN come out as any number.
-    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros"
+    #: -w: PoCL's compiler writes `2 warnings generated.` to the process's standard error, and not which.
+    build_options = "-cl-unsafe-math-optimizations -cl-mad-enable -cl-no-signed-zeros -w"
+
+    @property
+    def options(self) -> str:
+        """What sources for this target are built with."""
+        return f"{self.build_options} -cl-std={self.standard}" if self.standard else self.build_options
 
     @classmethod
     def of(cls, device: Any) -> Target:
@@ -72,10 +82,10 @@ class Target:
         import pyopencl as cl
 
         local = int(device.local_mem_size)
+        units = max(int(device.max_compute_units), 1)  # some say 0
         if not device.type & cl.device_type.CPU:
             group = int(device.max_work_group_size)
-            return cls("gpu", 4, 64, int(device.max_compute_units), local_bytes=local, group_size=group, call_width=16)
-        units = int(device.max_compute_units)
+            return cls("gpu", 4, 64, units, local_bytes=local, group_size=group, call_width=16)
         facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
         facts["private_bytes"] = min(4 << 20, _thread_stack() // 2)
         if "intel" in device.vendor.lower() and _host_has_avx512():

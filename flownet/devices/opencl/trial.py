@@ -52,8 +52,13 @@ class Trial:
     def run(self, choice: Choice, runtime: Runtime, seconds: float = 0.0) -> tuple[float, float]:
         """(least seconds of a run within `seconds`, largest error in parts of the largest element).
 
-        The preparation of weights is not timed: it is done once for many runs. Raises FlownetError where a kernel does not build.
+        The preparation of weights is not timed: it is done once for many runs. Raises FlownetError where a kernel does not build
+        or does not run.
         """
+        with runtime.guarded(f"while it tried {choice.family} {choice.shape}"):
+            return self._run(choice, runtime, seconds)
+
+    def _run(self, choice: Choice, runtime: Runtime, seconds: float) -> tuple[float, float]:
         cl = runtime.cl
         if choice.direction == "weight_gradient":
             kernels = timed = list(choice.gradient().kernels)

@@ -2,7 +2,9 @@
 
 `flownet bench --tune` measures; results lie in one JSON file per device, driver and target below the cache folder, and every later
 start uses them. A candidate whose result is not NumPy's is set aside: it is kept in the same file, so that nothing takes it any more
-on this device with this driver, measured or not. `flownet devices --selftest` tries all candidates of its problems for that.
+on this device with this driver, measured or not; where no candidate is left, NumPy computes the node. `flownet devices --selftest` tries
+all candidates of its problems for that. A family of kernels that has no other candidates fails as a whole: it is kept too, and `auto`
+takes another device.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.runtime import Runtime, cache_folder
 from flownet.devices.opencl.trial import Trial
-from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError
+from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError, MachineError
 
 __all__ = ["Tuning"]
 
@@ -36,22 +38,24 @@ class Tuning:
         self.path: Path = cache_folder() / "tuning" / (hashlib.sha256(key.encode()).hexdigest()[:16] + ".json")
         self.chosen: dict[str, str] = {}
         self.set_aside: dict[str, str] = {}  # candidate -> why
+        self.failures: dict[str, str] = {}  # family of kernels -> how it failed the self-test
         self._said: set[str] = set()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or of no use: the model decides
             kept = json.loads(self.path.read_text())
             self.chosen, self.set_aside = dict(kept["chosen"]), dict(kept["set_aside"])
+            self.failures = dict(kept.get("failures", {}))
 
-    def choose(self, problem: Convolution, direction: str) -> Choice:
-        """The candidate that was measured to be the fastest, else the model's first; none that was set aside if there is another."""
+    def choose(self, problem: Convolution, direction: str) -> Choice | None:
+        """The candidate that was measured to be the fastest, else the model's first, of those that were not set aside."""
         every = candidates(problem, direction, self.runtime.target)
-        options = [c for c in every if _family(c) not in self.set_aside] or every
-        if options[0] is not every[0]:
-            self._say_once(every[0], options[0])
+        options = [c for c in every if _family(c) not in self.set_aside]
+        if not options or options[0] is not every[0]:
+            self._say_once(every[0], _name(options[0]) if options else "NumPy")
         wanted = self.chosen.get(_key(problem, direction))
-        return next((c for c in options if _name(c) == wanted), options[0])
+        return next((c for c in options if _name(c) == wanted), options[0] if options else None)
 
-    def _say_once(self, left_out: Choice, taken: Choice) -> None:
-        message = f"the kernel {_family(left_out)} is set aside, and {_name(taken)} is taken"
+    def _say_once(self, left_out: Choice, taken: str) -> None:
+        message = f"the kernel {_family(left_out)} is set aside, and {taken} is taken"
         if message in self._said:
             return
         self._said.add(message)
@@ -79,7 +83,13 @@ class Tuning:
                 least, error = trial.run(choice, self.runtime, seconds)
                 wrong = "" if error <= _AGREE else f"is wrong by {error:.1e} of the largest element"
             except FlownetError as problem_found:
-                least, wrong = float("inf"), problem_found.diagnostics[0].message
+                first = problem_found.diagnostics[0]
+                if first.code == "out-of-memory":  # not the candidate's fault
+                    results.append((_name(choice), float("inf"), f"not tried: {first.message}"))
+                    continue
+                if not self.runtime.works():
+                    raise self._after_a_failure(choice, problem_found) from None
+                least, wrong = float("inf"), first.message
             if wrong:
                 self.set_aside[_family(choice)] = wrong
             elif best is None or least < best[0]:
@@ -88,6 +98,20 @@ class Tuning:
         if best is not None and seconds:
             self.chosen[_key(problem, direction)] = best[1]
         return results
+
+    def _after_a_failure(self, choice: Choice, error: FlownetError) -> FlownetError:
+        """What to raise when nothing runs in the context any more: the device is gone, or the candidate took the context with it."""
+        try:
+            Runtime(self.runtime.found)
+        except FlownetError:
+            return error
+        first = error.diagnostics[0]
+        self.set_aside[_family(choice)] = first.message
+        self.save()
+        return MachineError.of(
+            first.code, first.message, f"it did when the kernel {_family(choice)} ran, which is set aside from now on",
+            help="start again: the next kernel is taken",
+        )  # fmt: skip
 
     def save(self) -> None:
         """Write the choices, atomically."""
@@ -101,6 +125,7 @@ class Tuning:
                     "driver": found.driver,
                     "chosen": self.chosen,
                     "set_aside": self.set_aside,
+                    "failures": self.failures,
                 },
                 file,
                 indent=1,

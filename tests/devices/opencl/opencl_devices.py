@@ -7,7 +7,9 @@ import functools
 import numpy as np
 import pytest
 
+from flownet.devices.opencl import sub_groups
 from flownet.devices.opencl.platforms import found_devices
+from flownet.devices.opencl.sub_groups import offered_sub_groups
 from flownet.devices.opencl.target import Target
 
 # Sums are taken in another order, products contracted into multiply-adds, and `exp` and its kin are the driver's (OpenCL allows them 3 to 16
@@ -15,7 +17,8 @@ from flownet.devices.opencl.target import Target
 RELATIVE = 2e-5
 
 
-AS_GPU = "first as a GPU"  # what is generated for GPUs is right on every device, and so tested on every machine
+AS_GPU = " as a GPU"  # what is generated for GPUs is right on every device, and so tested on every machine
+WITHOUT_SHUFFLES, WITHOUT_SUB_GROUPS = " without shuffles", " without sub-groups"
 
 
 def device_ids():
@@ -24,20 +27,40 @@ def device_ids():
     return found or [pytest.param("none", marks=pytest.mark.skip(reason="no OpenCL device on this machine"))]
 
 
+def gpu_ids():
+    """GPUs, and the first device as if it were one, with every other that has sub-groups: as they are, and as if they had fewer
+    of those."""
+    found = []
+    for number, device in enumerate(found_devices()):
+        ways = [way for way, _ in offered_sub_groups(device.handle)]
+        if device.type == "gpu" or number == 0 or ways:
+            name = device.id if device.type == "gpu" else device.id + AS_GPU
+            found.append(name)
+            found += [name + WITHOUT_SHUFFLES] if len(ways) > 1 else []
+            found += [name + WITHOUT_SUB_GROUPS] if ways else []
+    return found
+
+
 def device_ids_and_gpu():
-    """The same, and the first device as if it were a GPU."""
-    return [*device_ids(), AS_GPU] if found_devices() else device_ids()
+    """All devices, and what is a GPU in one way or other."""
+    return list(dict.fromkeys([*device_ids(), *gpu_ids()]))
 
 
 @functools.cache
 def opened(name):
     from flownet.devices.opencl.device import OpenCL
 
-    if name != AS_GPU:
-        return OpenCL(name, fallback="cpu")
+    device, as_gpu, _ = name.partition(AS_GPU)
+    for less in (WITHOUT_SHUFFLES, WITHOUT_SUB_GROUPS):
+        device = device.removesuffix(less)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Target, "of", classmethod(lambda cls, device: cls("gpu", 4, 64, units=8, call_width=16)))
-        return OpenCL("opencl", fallback="cpu")
+        if as_gpu:
+            patch.setattr(Target, "of", classmethod(lambda cls, device: cls("gpu", 4, 64, units=8, call_width=16)))
+        if name.endswith(WITHOUT_SUB_GROUPS):
+            patch.setattr(sub_groups, "offered_sub_groups", lambda device: [])
+        if name.endswith(WITHOUT_SHUFFLES):
+            patch.setattr(sub_groups, "offered_sub_groups", lambda device: offered_sub_groups(device)[1:])
+        return OpenCL(device, fallback="cpu")
 
 
 def close(got, want, what=""):

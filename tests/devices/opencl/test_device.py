@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 from flownet.devices.choose import choose_device
-from flownet.errors import FlownetError
+from flownet.errors import DiagnosticWarning, FlownetError
 from flownet.executor import Session
 from flownet.executor.profile import measure, plan_document, trace
 from flownet.expression import parse
@@ -38,6 +40,17 @@ def test_choosing():
     automatic = choose_device("auto")
     assert automatic.name == "opencl" and automatic.reason
     assert choose_device(f"opencl:{automatic.found.name.split()[0].lower()}").found == automatic.found
+
+
+def test_a_memory_limit_without_effect_is_told():
+    with pytest.warns(DiagnosticWarning) as caught:
+        choose_device("cpu", memory_limit=1 << 20)
+    (found,) = (warning.message.diagnostic for warning in caught)
+    assert found.code == "no-effect" and "`cpu`" in found.message and "opencl" in found.help
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        choose_device("cpu")
+        choose_device("opencl", memory_limit=1 << 20)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from flownet.op import Elementwise
 from flownet.ops.pooling.max_pool import MaxPool
 from flownet.ops.reduction.max import Max
 from flownet.types import DType, TensorType
-from tests.devices.opencl.opencl_devices import device_ids, opened
+from tests.devices.opencl.opencl_devices import device_ids_and_gpu, opened
 
-pytestmark = [pytest.mark.opencl, pytest.mark.parametrize("device", device_ids())]
+pytestmark = [pytest.mark.opencl, pytest.mark.parametrize("device", device_ids_and_gpu())]
 
 NAN, INF = np.nan, np.inf
 # two whole vectors and a part of one, whatever the device's width

@@ -14,21 +14,14 @@ from flownet.devices.opencl.expressions import as_scalars, to_steps
 from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, _index, load, merged_axes
 from flownet.devices.opencl.kernels.epilogue import evaluate
 from flownet.devices.opencl.kernels.kernel import Kernel, Steps, ceil_div, preamble, product, store_part
+from flownet.devices.opencl.kernels.work_group import START, SUB_GROUPS, combined, fold
 from flownet.devices.opencl.target import Target
 from flownet.expression import Expression, Name
 
 __all__ = ["reduction"]
 
-_START = {"sum": "0.0f", "max": "-INFINITY", "min": "INFINITY"}
 _LARGE = 1 << 15  # operations from which on more than one core is worth it
 _GROUP = 256  # work-items that reduce one result together on a GPU
-
-
-def _fold(kind: str, a: str, b: str) -> str:
-    if kind == "sum":
-        return f"{a} + {b}"
-    order = ">" if kind == "max" else "<"
-    return f"((({a} {order} {b}) | ({a} != {a})) ? {a} : {b})"  # NaN where one is
 
 
 def reduction(
@@ -109,9 +102,10 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
 
     if target.kind == "gpu":
         inside = _inside(operands, ctypes, steps, offset, (k_axes, r_axes))
-        inside += [f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};" for output, kind, _ in terms]
-        generate = _groups if _by_groups(shape, axes, reduced) else _each
-        return generate(terms, inside, arguments, kept, reduced, parts, prefix, facts)
+        inside += [f"a_{output} = {fold(kind, f'a_{output}', f'v_{found[output]}')};" for output, kind, _ in terms]
+        if _by_groups(shape, axes, reduced):
+            return _groups(terms, inside, arguments, kept, reduced, parts, prefix, facts, target)
+        return _each(terms, inside, arguments, kept, reduced, parts, prefix, facts)
     v = target.vector
 
     def compute(offsets: Mapping[str, str], inner: Mapping[str, int], left: str | None) -> list[str]:
@@ -124,15 +118,15 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
             vectors.add(name)
         for output, kind, _ in terms:
             if left is None:
-                lines.append(f"a_{output} = {_fold(kind, f'a_{output}', f'v_{found[output]}')};")
+                lines.append(f"a_{output} = {fold(kind, f'a_{output}', f'v_{found[output]}')};")
             else:
                 lines.append(
-                    f"const vec f_{output} = LANES < (ivec)({left}) ? v_{found[output]} : (vec)({_START[kind]});"
+                    f"const vec f_{output} = LANES < (ivec)({left}) ? v_{found[output]} : (vec)({START[kind]});"
                 )
-                lines.append(f"a_{output} = {_fold(kind, f'a_{output}', f'f_{output}')};")
+                lines.append(f"a_{output} = {fold(kind, f'a_{output}', f'f_{output}')};")
         return [*lines, "}"]
 
-    start = [f"vec a_{output} = (vec)({_START[kind]});" for output, kind, _ in terms]
+    start = [f"vec a_{output} = (vec)({START[kind]});" for output, kind, _ in terms]
     common = {"preamble": (preamble(target),), "attributes": target.attributes}
     if k_axes and k_axes[-1] == len(sizes) - 1:  # lanes are results
         inner = sizes[-1]
@@ -221,7 +215,7 @@ def _pass(terms, shape, axes, operands, target: Target, parts: int) -> Kernel:
         while width > 1:  # halves on halves
             width //= 2
             kind_of = f"float{width}" if width > 1 else "float"
-            body.append(f"const {kind_of} s{width}_{output} = {_fold(kind, f'{whole}.lo', f'{whole}.hi')};")
+            body.append(f"const {kind_of} s{width}_{output} = {fold(kind, f'{whole}.lo', f'{whole}.hi')};")
             whole = f"s{width}_{output}"
         body.append(f"{prefix}_{output}[(size_t)g1 * {kept} + k] = {whole};")
     body.append("}")
@@ -256,7 +250,7 @@ def _each(terms, inside, arguments, kept, reduced, parts, prefix, facts) -> Kern
         "const int e = g0 * 64 + (int)get_local_id(0);",
         f"if (e < {kept * parts}) {{",
         f"const int k = e % {kept}, p = e / {kept};",
-        *(f"float a_{output} = {_START[kind]};" for output, kind, _ in terms),
+        *(f"float a_{output} = {START[kind]};" for output, kind, _ in terms),
         f"for (int r = p * {part}; r < min((p + 1) * {part}, {reduced}); r++) {{",
         *inside,
         "}",
@@ -269,28 +263,22 @@ def _each(terms, inside, arguments, kept, reduced, parts, prefix, facts) -> Kern
     )  # fmt: skip
 
 
-def _groups(terms, inside, arguments, kept, reduced, parts, prefix, facts) -> Kernel:
-    """One work-group a result and part, for GPUs: neighbours read side by side, and a tree adds up what they found."""
+def _groups(terms, inside, arguments, kept, reduced, parts, prefix, facts, target) -> Kernel:
+    """One work-group a result and part, for GPUs: neighbours read side by side, and what they found is put together."""
     part = ceil_div(reduced, parts)
+    places = [f"{prefix}_{output}[(size_t)p * {kept} + k]" for output, _, _ in terms]
+    found = [(kind, f"a_{output}", place) for (output, kind, _), place in zip(terms, places, strict=True)]
     body = [
-        f"__local float tree[{_GROUP}];",
         f"const int item = get_local_id(0), k = g0 % {kept}, p = g0 / {kept};",
-        *(f"float a_{output} = {_START[kind]};" for output, kind, _ in terms),
+        *(f"float a_{output} = {START[kind]};" for output, kind, _ in terms),
         f"for (int r = p * {part} + item; r < min((p + 1) * {part}, {reduced}); r += {_GROUP}) {{",
         *inside,
         "}",
+        *combined(found, _GROUP, target),
     ]
-    for output, kind, _ in terms:
-        fold = _fold(kind, "tree[item]", "tree[item + near]")
-        body += [
-            f"tree[item] = a_{output}; barrier(CLK_LOCAL_MEM_FENCE);",
-            f"for (int near = {_GROUP // 2}; near > 0; near /= 2) {{",
-            f"if (item < near) tree[item] = {fold};",
-            "barrier(CLK_LOCAL_MEM_FENCE); }",
-            f"if (item == 0) {prefix}_{output}[(size_t)p * {kept} + k] = tree[0];",
-            "barrier(CLK_LOCAL_MEM_FENCE);",
-        ]
+    within = f", sub-groups by {target.sub_groups}" if target.sub_groups else ""
     return Kernel(
         "reduce", tuple(body), tuple(arguments), (kept * parts, 1, 1), local=(_GROUP, 1, 1),
-        variant=f"a group of {_GROUP} a result, {parts} parts", **facts,
+        preamble=(SUB_GROUPS,) if target.sub_groups else (),
+        variant=f"a group of {_GROUP} a result, {parts} parts{within}", **facts,
     )  # fmt: skip
