@@ -30,7 +30,8 @@ from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
 from flownet.training.checkpoint import read_tensors, write_tensors
 from flownet.training.given_arrays import with_arrays
-from flownet.training.run import Result, Run, graph_hash, network_state, new_folder
+from flownet.training.resuming import graph_hash
+from flownet.training.run import Result, Run, network_state, new_folder
 from flownet.training.trainer import Evaluation, Progress, evaluate_split
 from flownet.training.training_graph import evaluation_graph, with_dtype
 from flownet.types import DType
