@@ -303,7 +303,10 @@ def _splits(document: Document, data_root: Path | str | None, wanted: Iterable[s
             "the `train` section names no data",
             help="add `data: {dataset: digits}`, or another of `flownet data list`",
         )
-    there = section.data.open(data_root, beside=document.folder)
+    try:
+        there = section.data.open(data_root, beside=document.folder)
+    except FlownetError as error:
+        raise error.placed([section.data_span] if section.data_span else []) from None
     for name in wanted:
         if name not in there:
             help = near_names(name, there) or f"it has {', '.join(there)}"

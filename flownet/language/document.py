@@ -9,6 +9,7 @@ from typing import Any
 
 from flownet.errors import Diagnostic
 from flownet.graph import Graph
+from flownet.source import Span
 
 __all__ = ["Declaration", "Document", "TrainSection"]
 
@@ -41,6 +42,7 @@ class TrainSection:
     optimizer:  an op of the chapter "optimizer"
     schedule:   a learning-rate schedule, or None for a constant rate
     data:       the dataset, with all its options; None when the file names none
+    data_span:  where the file names it
     feed:       input of `graph` -> field of the dataset, for those whose names differ
     clip:       {"norm": …} limits the joint norm of the gradients, {"value": …} each element
     regularise: {"l2": λ} adds λ·½Σθ² to the loss, {"l1": λ} adds λ·Σ|θ|, over all trainable parameters
@@ -63,6 +65,7 @@ class TrainSection:
     objective: tuple[Declaration, ...] = ()
     weights: tuple[float, ...] = ()
     measures: tuple[tuple[str, Declaration], ...] = ()
+    data_span: Span | None = None
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ class _Training:
             early_stopping=settings["early_stopping"],
             objective=tuple(declared[node.name] for _, node in losses if node.name in declared),
             weights=tuple(weight for weight, _ in losses),
+            data_span=data.at.span if data else None,
             measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
         )
 

@@ -71,10 +71,11 @@ class DataReader:
         dataset = self.components.build(cls, options, name, f"dataset `{name.value}`", skip=("dataset", "feed"))
         if dataset is None:
             return None
-        fields = self._fields(dataset, name, data_root, folder)
+        at = options.get("path") or name  # what cannot be opened
+        fields = self._fields(dataset, at, data_root, folder)
         given = options.get("feed")
         pairs = given.pairs if isinstance(given, TreeMapping) else {}
-        return FedData(dataset, feed, pairs, fields, name, str(name.value))
+        return FedData(dataset, feed, pairs, fields, at, str(name.value))
 
     def _feed(self, tree: Tree | None) -> dict[str, str]:
         """Input -> field of the data."""
