@@ -96,10 +96,16 @@ class Run:
                 "other-graph", f"the checkpoint in `{self.folder}` is of another graph, other data or other settings", *problems,
                 help=f"resume with `{self.folder / GRAPH}`, in which {_names(CHANGEABLE)} may change, or train into another folder",
             )  # fmt: skip
+        at, epochs = Position.from_json(saved.metadata["position"]), self.document.train.epochs
+        if (at.epoch, at.batch) > (epochs, 0):
+            raise FlownetError.of(
+                "other-graph", f"the run in `{self.folder}` is in its epoch {at.epoch + 1}, and was to end after {epochs}",
+                help=f"go on with more epochs: `flownet train --resume {self.folder} --epochs {at.epoch + 10}`",
+            )  # fmt: skip
         if changed := changes(saved.metadata["settings"], self._settings):
             warnings.warn(DiagnosticWarning(changed), stacklevel=3)
         self.session.write(saved.tensors)
-        self.trainer.position = Position.from_json(saved.metadata["position"])
+        self.trainer.position = at
         self._saved_step = self.trainer.position.step
         self._kept_log = saved.metadata["log_bytes"]
 

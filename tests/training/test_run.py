@@ -224,6 +224,15 @@ def test_how_steps_are_taken_may_change_and_is_told(tmp_path: Path, change: dict
         flownet.train(network(**change), folder=tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("stop_at", [30, 24 + 1])  # of 12 steps an epoch
+def test_a_run_that_is_past_the_end_it_is_given_is_refused(tmp_path: Path, stop_at: int) -> None:
+    flownet.train(network(), folder=tmp_path, callback=lambda progress: progress.step < stop_at)
+    before = (tmp_path / "graph.yaml").read_bytes()
+    with pytest.raises(FlownetError, match="is in its epoch 3, and was to end after 2"):
+        flownet.train(network(epochs=2), folder=tmp_path, resume=True)
+    assert (tmp_path / "graph.yaml").read_bytes() == before
+
+
 def test_a_lower_rate_counts_from_the_step_on_where_a_run_is_resumed(tmp_path: Path) -> None:
     flownet.train(network(), folder=tmp_path, callback=lambda progress: progress.step < 20)
     before = read_tensors(tmp_path / "checkpoint.safetensors").tensors["logits.weight"]
