@@ -53,7 +53,7 @@ def test_too_much_memory_is_told_before_it_is_taken(device):
     graph.output(wide.name)
     device.runtime.largest_buffer = 1 << 26
     found = diagnostic(lambda: Session(device).plan(graph, {}))
-    assert found.code == "out-of-memory" and "MB" in found.message and "batch" in found.help
+    assert found.code == "out-of-memory" and "GiB" in found.message and "MB" in found.notes[0] and "batch" in found.help
 
 
 def test_a_device_that_fails_is_no_traceback(device):
