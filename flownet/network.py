@@ -8,6 +8,7 @@ net.run(image=images)["probabilities"]
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from flownet.passes.specialise_inference import specialise_inference
 from flownet.plugin_record import check_record, plugins_needed, requirements
 from flownet.registry import Registry, default_registry
 from flownet.training.checkpoint import read_tensors, write_tensors
-from flownet.training.run import Result, Run, graph_hash, network_state, new_folder
+from flownet.training.given_arrays import with_arrays
+from flownet.training.resuming import graph_hash
+from flownet.training.run import Result, Run, network_state, new_folder
 from flownet.training.trainer import Evaluation, Progress, evaluate_split
 from flownet.training.training_graph import evaluation_graph, with_dtype
 from flownet.types import DType
@@ -191,8 +194,6 @@ def compile(
     memory_limit: int | None = None,
 ) -> Network:
     """A network on a device, made of a document that is loaded already."""
-    from dataclasses import replace
-
     registry = registry or default_registry()
     if dtype != "float32":
         section = document.train
@@ -218,6 +219,7 @@ def train(
     checkpoint_every: int | None = None,
     data_root: Path | str | None = None,
     on_start: Callable[[Run], Any] | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> Result:
     """Train a network as its `train` section says; the weights stay in it, and lie in the run's folder.
 
@@ -225,25 +227,29 @@ def train(
     callback: called with a `Progress` after every step and epoch; training ends when it returns False
     resume:   go on from the checkpoint in `folder`
     on_start: called with the `Run` before the first step
+    data:     arrays by the names of inputs and targets, `{"image": X, "label": y}`, in place of the section's `data`; or such
+              mappings by split, `{"train": …, "validation": …, "test": …}`. They are taken as they are, as `Network.run` does
 
     Raises FlownetError: `no-train-section`, `no-data`, and what data and training raise.
     """
-    from dataclasses import replace
-
     from flownet.language import expand
 
-    document = network.document
-    splits = _splits(document, data_root)
-    assert document.train is not None
+    document = _with_data(network.document, data, "train")
+    splits = _splits(document, data_root, ["train"])
+    section = document.train
+    assert section is not None
     if epochs is not None:
-        document = replace(document, train=replace(document.train, epochs=epochs))
+        section = replace(section, epochs=epochs)
+        document = replace(document, train=section)
     plugins, files = requirements(network.registry, document)
+    # no file can hold arrays: the run's graph file names no data then
+    kept = section if data is None else replace(section, data=None)
     run = Run(
         document,
         network.session,
         splits,
         Path(folder) if folder is not None else new_folder(Path("runs"), document.graph.name),
-        text=expand(replace(document, plugins=plugins)),
+        text=expand(replace(document, plugins=plugins, train=kept)),
         files=files,
         checkpoint_every=checkpoint_every,
         hooks=network.registry.hooks,
@@ -258,36 +264,54 @@ def train(
 
 
 def evaluate(
-    network: Network, splits: Sequence[str] = ("test",), *, data_root: Path | str | None = None
+    network: Network,
+    splits: Sequence[str] = ("test",),
+    *,
+    data_root: Path | str | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> dict[str, Evaluation]:
     """Loss and metrics over splits of the data that the `train` section names, each example once.
 
+    data: arrays in their place, as `train` takes them; `{"image": X, "label": y}` is the split `test`
+
     Raises FlownetError: `no-train-section`, `no-data`, `unknown-split`, and what data raise.
     """
-    there = _splits(network.document, data_root)
-    for name in splits:
-        if name not in there:
-            help = near_names(name, there) or f"it has {', '.join(there)}"
-            raise FlownetError.of("unknown-split", f"the data have no split `{name}`", help=help)
-    section = network.document.train
+    document = _with_data(network.document, data, "test")
+    there = _splits(document, data_root, splits)
+    section = document.train
     assert section is not None
     graph = evaluation_graph(section)
     return {name: evaluate_split(network.session, section, graph, there[name]) for name in splits}
 
 
-def _splits(document: Document, data_root: Path | str | None) -> Mapping[str, Any]:
-    section = document.train
-    if section is None:
+def _with_data(document: Document, data: Mapping[str, Any] | None, alone: str) -> Document:
+    """The document with the arrays given for its data, where there are any."""
+    if document.train is None:
         raise FlownetError.of(
             "no-train-section", "the graph file says nothing of training", help="add a `train:` section"
         )
+    return document if data is None else replace(document, train=with_arrays(document.train, data, alone))
+
+
+def _splits(document: Document, data_root: Path | str | None, wanted: Iterable[str]) -> Mapping[str, Any]:
+    """All splits of the data, among which have to be those `wanted`."""
+    section = document.train
+    assert section is not None
     if section.data is None:
         raise FlownetError.of(
             "no-data",
             "the `train` section names no data",
             help="add `data: {dataset: digits}`, or another of `flownet data list`",
         )
-    return section.data.open(data_root, beside=document.folder)
+    try:
+        there = section.data.open(data_root, beside=document.folder)
+    except FlownetError as error:
+        raise error.placed([section.places["data"]] if "data" in section.places else []) from None
+    for name in wanted:
+        if name not in there:
+            help = near_names(name, there) or f"it has {', '.join(there)}"
+            raise FlownetError.of("unknown-split", f"the data have no split `{name}`", help=help)
+    return there
 
 
 def saved_with(registry: Registry, document: Document) -> dict[str, Any]:

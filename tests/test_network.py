@@ -260,3 +260,17 @@ def test_gradients_know_a_block_by_its_name() -> None:
     for array, expected in zip(found.values(), want.values(), strict=True):
         np.testing.assert_array_equal(array, expected)
     assert np.abs(found["logits"]).max() > 0
+
+
+def test_data_that_are_not_there_are_told_at_their_path(tmp_path: Path) -> None:
+    data = "data: {dataset: npz, path: none.npz}"
+    (tmp_path / "g.yaml").write_text(
+        "inputs: {x: 'float32[N, 4]'}\nnodes:\n  - dense: {name: s, units: 2}\n"
+        f"train:\n  {data}\n  loss: {{cross_entropy: {{in: [s, y]}}}}\n  optimizer: sgd\n"
+    )
+    with pytest.raises(FlownetError) as error:
+        flownet.train(flownet.load(tmp_path / "g.yaml", device="cpu"), folder=tmp_path / "run")
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "data-missing"
+    assert diagnostic.span is not None
+    assert (diagnostic.span.line, diagnostic.span.column) == (5, 3 + data.index("none.npz"))

@@ -46,7 +46,8 @@ def command(state: Invocation, graphs: tuple[str, ...], strict: bool) -> int:
         errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
         warnings = len(diagnostics) - errors
         if document is not None and not errors:
-            what = f"{len(document.graph.nodes)} nodes, nothing is wrong"
+            count = len(document.graph.nodes)
+            what = f"{count} node{'s' * (count != 1)}, nothing is wrong"
         else:
             what = f"{errors} error{'s' * (errors != 1)}"
         state.out.say(f"{source}: {what}" + (f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""))

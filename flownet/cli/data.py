@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
     flownet data info mnist --check
     flownet data info csv -O path=iris.csv -O target=species
     """
-    from flownet.data.catalogue import describe_dataset, options_of
+    from flownet.data.catalogue import describe_dataset
 
     datasets, augmentations = dict(state.registry.items("dataset")), dict(state.registry.items("augmentation"))
     try:
@@ -97,10 +96,10 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
             {"dataset": dataset, **_read(texts)}, datasets, augmentations, state.data_dir, check=check
         )
     except FlownetError as error:
-        if {d.code for d in error.diagnostics} == {"missing-option"} and not state.out.json:
-            state.out.say(f"{dataset}: {datasets[dataset].summary}")  # what there is to give is what the user asks for
-            _say_options(state, options_of(datasets[dataset]))
-        raise
+        if texts or check or {d.code for d in error.diagnostics} != {"missing-option"}:
+            raise
+        _say_of_files(state, datasets[dataset])  # what there is to give is what the user asks for
+        return 0
     if state.out.json:
         state.out.document(found.to_json())
     else:
@@ -119,15 +118,33 @@ def info(state: Invocation, dataset: str, texts: tuple[str, ...], check: bool) -
             state.out.say()
             state.out.table(("field", "type", "kind", "classes"), fields)
         state.out.say()
-        _say_options(state, options_of(datasets[dataset]))
+        _say_options(state, datasets[dataset])
     if found.problem:
         state.out.diagnostics([found.problem])
     return int(found.state in ("missing", "damaged"))
 
 
-def _say_options(state: Invocation, options: Iterable[Any]) -> None:
-    rows = [(o.name, o.type, "required" if o.required else _written(o.default)) for o in options]
-    state.out.table(("option", "type", "default"), rows)
+def _say_of_files(state: Invocation, dataset: Any) -> None:
+    """What can be said of a dataset that reads the user's files, before it is known which."""
+    from flownet.data.catalogue import example_of, options_of
+
+    if state.out.json:
+        options = [{"name": o.name, "type": o.type, "required": o.required, "default": o.default, "meaning": o.meaning}
+                   for o in options_of(dataset)]  # fmt: skip
+        plain = {"name": dataset.name, "summary": dataset.summary, "state": "files"}
+        state.out.document({**plain, "options": options, "example": example_of(dataset)})
+        return
+    state.out.say(f"{dataset.name}: {dataset.summary}")
+    state.out.say(f"in a graph file, below `train:`  {example_of(dataset)}")
+    state.out.say()
+    _say_options(state, dataset)
+
+
+def _say_options(state: Invocation, dataset: Any) -> None:
+    from flownet.data.catalogue import options_of
+
+    rows = [(o.name, o.type, "required" if o.required else _written(o.default), o.meaning) for o in options_of(dataset)]
+    state.out.table(("option", "type", "default", "meaning"), rows)
 
 
 @command.command()

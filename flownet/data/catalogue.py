@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
+import re
 import shutil
 import tarfile
 import tempfile
+import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ import numpy as np
 
 from flownet.data.augmentation import Augmentation
 from flownet.data.dataset import Dataset, make_dataset
+from flownet.data.options import in_words
 from flownet.data.root import DataRoot
 from flownet.data.split import Field, Splits, check_batch
 from flownet.errors import Diagnostic, FlownetError, MachineError
@@ -27,6 +31,7 @@ __all__ = [
     "add_dataset",
     "check_splits",
     "describe_dataset",
+    "example_of",
     "list_datasets",
     "options_of",
 ]
@@ -36,12 +41,13 @@ State = Literal["embedded", "present", "missing", "damaged", "files"]
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """One option of a dataset: its name, its type as it is annotated, and its default (None with `required`)."""
+    """One option of a dataset: its name, its type and meaning in words, and its default (None with `required`)."""
 
     name: str
     type: str
     required: bool
     default: Any = None
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,39 @@ class DatasetInfo:
 def options_of(dataset: type[Dataset]) -> list[OptionInfo]:
     """The options of a dataset: its own first, then those that all datasets share."""
     shared = {field.name for field in dataclasses.fields(Dataset)}
+    hints = typing.get_type_hints(dataset)
+    meanings = {**_meanings(Dataset), **_meanings(dataset)}
     found = []
     for field in sorted(dataclasses.fields(dataset), key=lambda f: f.name in shared):
         default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
         required = default is dataclasses.MISSING
-        found.append(OptionInfo(field.name, str(field.type), required, None if required else default))
+        meaning = meanings.get(field.name, "")
+        found.append(
+            OptionInfo(field.name, in_words(hints[field.name]), required, None if required else default, meaning)
+        )
     return found
+
+
+def _meanings(dataset: type[Dataset]) -> dict[str, str]:
+    """option -> what its class's documentation says of it: `path:  the folder`, with what is indented below."""
+    found: dict[str, str] = {}
+    last: list[str] = []
+    for line in inspect.cleandoc(dataset.__doc__ or "").splitlines():
+        if start := re.match(r"(\w+(?:, \w+)*): +(.+)", line):
+            last = start[1].split(", ")
+            found |= dict.fromkeys(last, start[2])
+        elif last and line.startswith(" "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in last}
+        else:
+            last = []
+    return found
+
+
+def example_of(dataset: type[Dataset]) -> str:
+    """How a graph file names the dataset: its required options with a value each."""
+    required = [option.name for option in options_of(dataset) if option.required]
+    given = {**dict.fromkeys(required, "…"), **dataset.example}
+    return f"data: {{{', '.join(f'{key}: {value}' for key, value in {'dataset': dataset.name, **given}.items())}}}"
 
 
 def list_datasets(

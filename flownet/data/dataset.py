@@ -41,7 +41,7 @@ class Dataset:
     limit:       at most so many examples of each split, evenly spread over it
     standardise: `per_channel` subtracts the mean of the train split and divides by its standard deviation, for each
                  channel of an image and each column of a table; `{mean: […], std: […]}` does it with given figures
-    augment:     applied to the batches of the train split, in order; `Batches` does it
+    augment:     applied to the batches of the train split, in order
     """
 
     name: ClassVar[str] = ""
@@ -53,6 +53,9 @@ class Dataset:
 
     archives: ClassVar[tuple[str, ...]] = ()
     """Names of archives that the dataset reads as they are, without their being unpacked."""
+
+    example: ClassVar[Mapping[str, str]] = {}
+    """Options as a graph file may give them, to show how the dataset is named: `{"path": "flowers.npz"}`."""
 
     validation: int | float = 0
     split_seed: int = 0

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from flownet.errors import Diagnostic, FlownetError, near_names
 from flownet.source import Span
 
-__all__ = ["Locate", "build", "nowhere"]
+__all__ = ["Locate", "build", "in_words", "nowhere"]
 
 T = TypeVar("T")
 Locate = Callable[[tuple[str | int, ...]], Span | None]
@@ -131,3 +131,29 @@ def _expected(hint: Any) -> str:
         fields = ", ".join(f"{field.name}: …" for field in dataclasses.fields(hint))
         return f"{{{fields}}}"
     return f"`{getattr(hint, '__name__', hint)}`"
+
+
+_SINGULAR = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+
+
+def in_words(hint: Any) -> str:
+    """The type of an option as a table says it; whether it may be left out is said by its default.
+
+    >>> in_words(int | tuple[str, ...] | None)
+    'whole number or list of texts'
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in _SINGULAR:
+        return _SINGULAR[hint]
+    if origin in (Union, types.UnionType):
+        kept = [a for a in arguments if a is not type(None) and not (a is int and float in arguments)]
+        return " or ".join(in_words(argument) for argument in kept)
+    if origin is Literal:
+        return " or ".join(str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in arguments)
+    if origin is tuple:
+        several = len(arguments) == 2 and arguments[1] is Ellipsis
+        one = in_words(arguments[0])
+        return f"list of {'' if several else f'{len(arguments)} '}" + " or ".join(f"{o}s" for o in one.split(" or "))
+    if dataclasses.is_dataclass(hint) and dataclasses.fields(hint):
+        return f"{{{', '.join(f'{field.name}: …' for field in dataclasses.fields(hint))}}}"
+    return getattr(hint, "__name__", str(hint)).lower()

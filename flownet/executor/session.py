@@ -15,6 +15,7 @@ import numpy as np
 from flownet.collector import paused_collector
 from flownet.devices.device import Device, Program, Storage
 from flownet.errors import FlownetError, near_names
+from flownet.executor.memory_errors import naming_the_value, placed_at_the_largest
 from flownet.graph import Graph, Kind, Value
 from flownet.passes.pipeline import Pass, run_passes
 from flownet.types import Dim, Symbolic, TensorType
@@ -58,8 +59,9 @@ class Session:
         for value in (*graph.parameters, *graph.states):
             if value.name in self.storages:
                 continue
-            storage = self.device.storage(value.type)
-            storage.write(starting_array(value, self.seed))
+            with naming_the_value(value):
+                storage = self.device.storage(value.type)
+                storage.write(starting_array(value, self.seed))
             self.storages[value.name] = storage
             if value.kind is Kind.PARAMETER:
                 self.trainable.add(value.name)
@@ -111,7 +113,8 @@ class Session:
             )
         bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
         used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
-        plan = Plan(bound, self.device.load(bound, used))
+        with placed_at_the_largest(bound):
+            plan = Plan(bound, self.device.load(bound, used))
         plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
         return plan
 

@@ -17,6 +17,7 @@ from flownet.language.report import Report
 from flownet.language.scopes import FIRST, FlatNode, GraphInput, Output
 from flownet.language.tree import Mapping, Scalar, Tree, written
 from flownet.op import Initial, Op
+from flownet.op.failure import failure_of
 
 __all__ = ["Assembly"]
 
@@ -152,13 +153,8 @@ class Assembly:
             self.builder.add(
                 op, name=node.name, trainable=not node.freeze, initialisers=initialisers, **{**given, **shared}
             )
-        except FlownetError as error:
-            self.report.failure(error, node.at, *self._provenance(given), stack=node.stack)
-            return
         except Exception as error:  # an op of a plugin may fail in any way
-            types = ", ".join(str(value.type) for value in given.values())
-            message = f"`{op.name}` fails on {types}: {type(error).__name__}: {error}"
-            self.report.error("op-failed", message, node.at, *self._provenance(given), stack=node.stack)
+            self._failed(node, given, error)
             return
         inputs = {argument: value.name for argument, value in given.items()}
         share = self._shares.get(node.name)
@@ -349,6 +345,16 @@ class Assembly:
         return found
 
     # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _failed(self, node: FlatNode, given: dict[str, Value], error: Exception) -> None:
+        op, notes = node.op, self._provenance(given)
+        found = failure_of(op, error)
+        if not isinstance(found, FlownetError):
+            types = ", ".join(str(value.type) for value in given.values())
+            found = FlownetError.of("op-failed", f"`{op.name}` fails on {types}: {type(error).__name__}: {error}")
+        if any(d.code == "op-failed" for d in found.diagnostics):
+            notes.append(f"the op comes from `{self.components.registry.owner('op', op.name)}`")
+        self.report.failure(found, node.at, *notes, stack=node.stack)
 
     def _provenance(self, given: dict[str, Value]) -> list[str]:
         """Where the inputs come from: "the value comes from `avg_pool_2`, line 15"."""

@@ -200,7 +200,8 @@ class Components:
     def _unknown(self, cls: type, key: Scalar, what: str, noun: str, skip: Iterable[str], stack: Stack) -> None:
         known = list(fields_of(cls))
         help = (
-            near_names(key.text, known)
+            _unspaced(key.text, known)
+            or near_names(key.text, known)
             or near_names(key.text, skip)
             or _listing(f"its {noun}s are", known)
             or f"it takes no {noun}s"
@@ -381,6 +382,12 @@ def _scalar(tree: Tree, hint: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _unspaced(key: str, known: Iterable[str]) -> str:
+    """What `units:2` and `units 2` should be: YAML takes them for keys without a value."""
+    match = re.fullmatch(r"(\w+)(?::| )\s*(\S.*)", key)
+    return f"write `{match[1]}: {match[2]}`, with a colon and a space" if match and match[1] in known else ""
 
 
 def _named_in(message: str, options: Tree | None) -> Tree | None:

@@ -46,7 +46,7 @@ class TrainSection:
     clip:       {"norm": …} limits the joint norm of the gradients, {"value": …} each element
     regularise: {"l2": λ} adds λ·½Σθ² to the loss, {"l1": λ} adds λ·Σ|θ|, over all trainable parameters
     early_stopping: {"patience": epochs, "monitor": "loss" or a metric, "min_delta": …}
-    places:     where `optimizer`, `clip` and `regularise` stand in the file, for those that do
+    places:     where `data`, `optimizer`, `clip` and `regularise` stand in the file, for those that do
     """
 
     graph: Graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,7 +244,9 @@ class _Loading:
             return None
         if not isinstance(tree, Sequence):
             if not (isinstance(tree, Scalar) and tree.failed):
-                self.report.error("bad-form", f"`nodes` is a list, got {written(tree)}", tree, help=example)
+                first = next(iter(tree.pairs), "") if isinstance(tree, TreeMapping) else ""
+                help = f"write `- {first[1:]}`, with a space behind the dash" if re.match(r"-\w", first) else example
+                self.report.error("bad-form", f"`nodes` is a list, got {written(tree)}", tree, help=help)
             return None
         if not tree.items:
             self.report.error("missing-key", "the list of `nodes` is empty", tree, help=example)

@@ -32,12 +32,17 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
         message, help = "a tab where YAML wants spaces", "indent with spaces: YAML gives tabs no width"
     elif "mapping values are not allowed" in problem:
         message = "a `:` that cannot stand here"
-        help = "put a text that holds `: ` in quotes; else check the indentation, and the line above"
+        help = (
+            "put a mapping inside a line in braces, `{key: value}`, and a text that holds `: ` in quotes; "
+            "else check the indentation, and the line above"
+        )
     elif "could not find expected ':'" in problem:
         message, span = "a key without its `:`", at_start
         help = "write `key: value`, with a space after the colon; items of a list begin with `- `"
     elif "found unexpected end of stream" in problem and "quoted" in context:
-        message, span, help = "a quote that is opened here is never closed", at_start, "close it"
+        quote = file.line(at_start.line)[at_start.column - 1 : at_start.column] if at_start else ""
+        message, span = "a quote that is opened here is never closed", at_start
+        help = f"close it with `{quote}` behind the text"
     elif "flow" in context and "expected the node content" in problem:
         got = re.search(r"found '(.+)'", problem)
         ends = got is None or "stream end" in got[1]
@@ -64,6 +69,8 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
                 f"comes {what} where a `,` or `{closing}` is due",
             )
         help = f"close it with `{closing}`, put `,` between items, and quotes around texts that hold brackets"
+    elif "expected <block end>" in problem and (closing := _closing(file, at_problem)):
+        message, help = f"the `{closing}` closes nothing", "remove it, or open what it closes"
     elif "expected <block end>" in problem:
         message = "this line does not belong to the list or mapping around it"
         help = "check its indentation: items of one list, and keys of one mapping, begin in the same column"
@@ -85,6 +92,12 @@ def explain(error: MarkedYAMLError, file: SourceFile) -> FlownetError:
     elif "did not find expected <document start>" in problem or "expected '<document start>'" in problem:
         message, help = "the file goes on after its end", "check the indentation of this line"
     return FlownetError.of("yaml-syntax", message, *notes, span=span, help=help)
+
+
+def _closing(file: SourceFile, at: Span | None) -> str:
+    """The bracket that stands there, if it is one that closes."""
+    character = file.line(at.line)[at.column - 1 : at.column] if at else ""
+    return character if character in ("}", "]") else ""
 
 
 def _end(file: SourceFile) -> str:

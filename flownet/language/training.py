@@ -45,6 +45,8 @@ SETTINGS: dict[str, dict[str, tuple[Any, Any]]] = {
 }
 _WITH_NODES = ("optimizer", "clip", "regularise")
 """The keys whose values become nodes of the training graph."""
+_ABOVE_ZERO = ("clip",)
+"""The settings whose numbers are not 0: a limit of 0 would stop all learning."""
 
 _COUNTS = {"batch": (1, 32), "epochs": (0, 10), "seed": (0, 0)}
 """The whole numbers among the keys: the least value, and the default."""
@@ -78,6 +80,7 @@ class _Training:
         if tree.get("optimizer") is None and not self._misspelt("optimizer"):
             help = "add `optimizer: {sgd: {learning_rate: 0.1}}`"
             report.error("missing-key", "`train` needs an `optimizer`", self.tree, help=help)
+        before = len(report.errors)
         reader = DataReader(self.components, report)
         data = reader.read(tree.get("data"), data_root, folder)
         self.graph = reader.fed_graph(self.inference.graph, data) if whole else self.inference.graph.copy()
@@ -87,23 +90,27 @@ class _Training:
         self.places: dict[str, Tree] = {}
         self.counts: dict[str, dict[str, int]] = {}
         losses = self._losses()
-        before = len(report.errors)
+        before_metrics = len(report.errors)
         metrics = self._metrics(losses)
-        if len(report.errors) == before:  # else a name may be missing for a reason that is told already
+        if len(report.errors) == before_metrics:  # else a name may be missing for a reason that is told already
             self._check_monitor(settings["early_stopping"], [name for name, _ in metrics])
         nodes = [node for _, node in (*losses, *metrics)]
         self._check_targets(data, nodes)
-        if report.failed or not whole:
+        if len(report.errors) > before or not whole:  # a wrong setting hides no wrong node
             return None
         self._declare_targets(data, nodes)
         reader.check_feed(data, [value.name for value in self.inference.graph.inputs], set(self.targets))
         own = [node for _, node in (*losses, *metrics) if node.name not in self.graph.nodes]
         self.assembly.add(own)
+        reader.check_classes(self.graph, data, {node.name: self.places.get(node.name, node.at) for node in nodes})
         loss = self._total(losses)
         if report.failed or loss is None:
             return None
         declared = self.assembly.declarations
         feed = {name: field for name, field in data.feed.items() if name in self.graph.values} if data else {}
+        places = {key: entry.span for key in _WITH_NODES if (entry := tree.get(key)) and entry.span}
+        if data and data.at.span:
+            places["data"] = data.at.span
         return TrainSection(
             self.graph,
             loss,
@@ -121,7 +128,7 @@ class _Training:
             objective=tuple(declared[node.name] for _, node in losses if node.name in declared),
             weights=tuple(weight for weight, _ in losses),
             measures=tuple((name, declared[node.name]) for name, node in metrics if node.name in declared),
-            places={key: entry.span for key in _WITH_NODES if (entry := tree.get(key)) and entry.span},
+            places=places,
         )
 
     def _misspelt(self, key: str) -> bool:
@@ -166,15 +173,21 @@ class _Training:
             fits = (
                 isinstance(number, str)
                 if wanted is str
-                else _is_number(number) and (wanted is float or isinstance(number, int)) and number >= 0
+                else _is_number(number)
+                and (wanted is float or isinstance(number, int))
+                and (number > 0 if key in _ABOVE_ZERO else number >= 0)
             )
             if not fits:
+                least = "above 0" if key in _ABOVE_ZERO else "of 0 or more"
                 word = {
-                    int: "a whole number of 0 or more",
-                    float: "a number of 0 or more",
+                    int: f"a whole number {least}",
+                    float: f"a number {least}",
                     str: "`loss` or the name of a metric",
                 }[wanted]
-                self.report.error("bad-setting", f"`{name}` of `{key}` takes {word}, got {written(value)}", value)
+                help = f"leave `{key}` out to switch it off" if number == 0 else ""
+                self.report.error(
+                    "bad-setting", f"`{name}` of `{key}` takes {word}, got {written(value)}", value, help=help
+                )
                 continue
             found[name] = float(number) if wanted is float else number
         for name, (_, default) in known.items():

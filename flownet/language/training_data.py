@@ -71,10 +71,11 @@ class DataReader:
         dataset = self.components.build(cls, options, name, f"dataset `{name.value}`", skip=("dataset", "feed"))
         if dataset is None:
             return None
-        fields = self._fields(dataset, name, data_root, folder)
+        at = options.get("path") or name  # what cannot be opened
+        fields = self._fields(dataset, at, data_root, folder)
         given = options.get("feed")
         pairs = given.pairs if isinstance(given, TreeMapping) else {}
-        return FedData(dataset, feed, pairs, fields, name, str(name.value))
+        return FedData(dataset, feed, pairs, fields, at, str(name.value))
 
     def _feed(self, tree: Tree | None) -> dict[str, str]:
         """Input -> field of the data."""
@@ -125,6 +126,31 @@ class DataReader:
                 known = [*inputs, *targets]
                 help = near_names(name, known) or f"its inputs are {', '.join(f'`{n}`' for n in inputs)}"
                 self.report.error("unknown-input", f"`feed` maps to `{name}`, which is no input", key, help=help)
+
+    def check_classes(self, graph: Graph, data: FedData | None, places: Mapping[str, Tree]) -> None:
+        """Report the nodes at `places` that take scores of fewer classes than the data say that their labels are of."""
+        if data is None or data.fields is None:
+            return
+        for name, at in places.items():
+            if name not in graph.nodes:
+                continue
+            node = graph.nodes[name]
+            for numbers, scores in node.op.class_numbers.items():
+                target, source = node.inputs[numbers], graph.values[node.inputs[scores]]
+                field_name = data.feed.get(target, target)
+                field = data.fields.get(field_name) if graph.values[target] in graph.inputs else None
+                if field is None or field.dtype.is_float or not field.classes:
+                    continue
+                ignored, there = getattr(node.op, "ignore_index", None), source.type.shape[1]
+                needed = max((i + 1 for i in range(len(field.classes)) if i != ignored), default=0)
+                if isinstance(there, int) and there < needed:
+                    self.report.error(
+                        "label-range",
+                        f"`{node.op.name}` takes scores of {there} classes, the field `{field_name}` of dataset "
+                        f"`{data.name}` has {needed}",
+                        at, f"the scores come from `{source.name}`: {source.type}",
+                        help=f"make the layer that they come from larger: {needed} instead of {there}",
+                    )  # fmt: skip
 
     def fed_graph(self, graph: Graph, data: FedData | None) -> Graph:
         """The graph with the data's sizes put in for the symbols of its inputs."""

@@ -14,6 +14,7 @@ The base class reads the rest off the signatures: names of inputs, which are opt
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
@@ -126,6 +127,7 @@ class Op:
     differentiable: the inputs that `backward` returns gradients for, in that order; None means all of floating point
     updates:        state or parameter -> the output that is its next value
     is_view:        the output is the input's memory under another shape: nothing runs
+    class_numbers:  input of class numbers -> input that has a score for each class along axis 1; it fails on other numbers
     """
 
     name: ClassVar[str] = ""
@@ -134,6 +136,7 @@ class Op:
     differentiable: ClassVar[tuple[str, ...] | None] = None
     updates: ClassVar[Mapping[str, str]] = {}
     is_view: ClassVar[bool] = False
+    class_numbers: ClassVar[Mapping[str, str]] = {}
 
     # -- what an author writes -------------------------------------------------------------------------------------------
 
@@ -245,7 +248,20 @@ class Op:
     def result_types(self, types: Mapping[str, TensorType]) -> tuple[TensorType, ...]:
         """The types of the outputs for inputs of these types."""
         result = self._call(self.infer, types)
-        return result if isinstance(result, tuple) else (result,)
+        found = result if isinstance(result, tuple) else (result,)
+        if len(found) != len(self.outputs) or not all(isinstance(type_, TensorType) for type_ in found):
+            raise self._inferred_wrongly(found)
+        return found
+
+    def _inferred_wrongly(self, found: tuple[Any, ...]) -> FlownetError:
+        code = type(self).infer.__code__
+        outputs = ", ".join(f"`{name}`" for name in self.outputs)
+        given = ", ".join(str(type_) if isinstance(type_, TensorType) else repr(type_) for type_ in found) or "nothing"
+        return FlownetError.of(
+            "op-failed", f"`infer` of `{self.name}` gives {given}, where the op has the output{'s' if len(self.outputs) > 1 else ''} {outputs}",
+            f"it is at {os.path.basename(code.co_filename)}:{code.co_firstlineno}",
+            help="return a `TensorType` for each of `outputs`, several as a tuple; it is for the op's author to mend",
+        )  # fmt: skip
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
         """The outputs by NumPy for inputs by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from typing import Any
 
@@ -22,7 +23,9 @@ def failure_of(op: Op, error: Exception) -> Exception:
     author = type(getattr(op, "op", op)).__module__  # a `Gradient` runs the method of another op
     if author.partition(".")[0] == "flownet" or isinstance(error, (FlownetError, MemoryError)):
         return error
-    frame = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = getattr(sys.modules.get(author), "__file__", None)  # the last line of the author's, not what it led to
+    frame = next((frame for frame in reversed(frames) if frame.filename == own), frames[-1])
     text = str(error).splitlines()
     return FlownetError.of(
         "op-failed", f"`{op.name}` fails: {type(error).__name__}{': ' + text[0] if text else ''}",

@@ -8,6 +8,7 @@ plugins) lies in the file's metadata as JSON.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -78,7 +79,9 @@ def _saying_which(path: Path) -> Iterator[None]:
     except OSError as error:
         raise MachineError.of(
             "cannot-write", f"`{path}` cannot be written: {error.strerror or error}",
-            *(["what was saved there before is whole"] if path.is_file() else []), help="free some space, or choose another folder by `--out`",
+            *(["what was saved there before is whole"] if path.is_file() else []),
+            help=f"make the folder `{path.parent}`, or name another" if error.errno == errno.ENOENT
+            else "free some space, or write into another folder",
         ) from None  # fmt: skip
 
 

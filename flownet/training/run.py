@@ -7,27 +7,29 @@ it names a place outside of it: it may be moved.
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flownet.errors import FlownetError, MachineError
+from flownet.errors import DiagnosticWarning, FlownetError, MachineError
 from flownet.executor import Session
 from flownet.graph import Graph, Kind
-from flownet.training.checkpoint import read_tensors, write_atomically, write_tensors
+from flownet.training.checkpoint import TensorFile, read_tensors, write_atomically, write_tensors
 from flownet.training.curve import draw_curve
 from flownet.training.log import Log, read_log
+from flownet.training.resuming import CHANGEABLE, changes, conflicts, graph_hash, settings_of
 from flownet.training.trainer import Evaluation, Position, Progress, Trainer
 
-__all__ = ["CHECKPOINT", "CURVE", "LOG", "WEIGHTS", "Result", "Run", "graph_hash", "network_state", "new_folder"]
+__all__ = ["CHECKPOINT", "CURVE", "LOG", "WEIGHTS", "Result", "Run", "network_state", "new_folder"]
 
 GRAPH, LOG, CHECKPOINT, WEIGHTS, CURVE = (
     "graph.yaml", "log.jsonl", "checkpoint.safetensors", "weights.safetensors", "learning_curve.png",
@@ -89,15 +91,32 @@ class Run:
                 "no-checkpoint", f"there is no checkpoint in `{self.folder}`", help="train without `--resume`"
             )
         saved = read_tensors(path)
-        if saved.metadata.get("graph") != self._hash:
+        if problems := self._conflicts(saved):
             raise FlownetError.of(
-                "other-graph", f"the checkpoint in `{self.folder}` is of another graph, other data or other settings",
-                help=f"resume with `{self.folder / GRAPH}`, or train into another folder",
+                "other-graph", f"the checkpoint in `{self.folder}` is of another graph, other data or other settings", *problems,
+                help=f"resume with `{self.folder / GRAPH}`, in which {_names(CHANGEABLE)} may change, or train into another folder",
             )  # fmt: skip
+        at, epochs = Position.from_json(saved.metadata["position"]), self.document.train.epochs
+        if (at.epoch, at.batch) > (epochs, 0):
+            raise FlownetError.of(
+                "other-graph", f"the run in `{self.folder}` is in its epoch {at.epoch + 1}, and was to end after {epochs}",
+                help=f"go on with more epochs: `flownet train --resume {self.folder} --epochs {at.epoch + 10}`",
+            )  # fmt: skip
+        if changed := changes(saved.metadata["settings"], self._settings):
+            warnings.warn(DiagnosticWarning(changed), stacklevel=3)
         self.session.write(saved.tensors)
-        self.trainer.position = Position.from_json(saved.metadata["position"])
+        self.trainer.position = at
         self._saved_step = self.trainer.position.step
         self._kept_log = saved.metadata["log_bytes"]
+
+    def _conflicts(self, saved: TensorFile) -> list[str]:
+        if "settings" not in saved.metadata:
+            return ["it is no checkpoint, or one of another version of flownet"]
+        found = conflicts(saved.metadata["settings"], self._settings)
+        if not found and saved.tensors.keys() != self.session.storages.keys():
+            optimizer = self.document.train.optimizer.name
+            found = [f"`{optimizer}` as it is set now keeps other numbers for a parameter than the checkpoint holds"]
+        return found
 
     def train(self) -> Result:
         """Train to the end, or to a Ctrl-C: the checkpoint says where, and `resume` goes on from there."""
@@ -136,7 +155,7 @@ class Run:
     def save_checkpoint(self, arrays: Mapping[str, np.ndarray] | None = None) -> None:
         """Write all that is needed to go on; `arrays` are the session's, where they have been read already."""
         metadata = {
-            "graph": self._hash,
+            "settings": self._settings,
             "position": self.trainer.position.to_json(),
             "log_bytes": self.log.size,
             **self.metadata,
@@ -151,13 +170,17 @@ class Run:
         if code != "not-finite" and not isinstance(error, MachineError):
             return error
         if self._saved_step is None:
-            kept = f"no checkpoint had been written yet: `{self.folder}` holds the log alone"
+            kept, go_on = f"no checkpoint had been written yet: `{self.folder}` holds the log alone", ""
         else:
             kept = f"`{self.folder / CHECKPOINT}` holds all as it was after step {self._saved_step}"
-            if code != "not-finite":
+            if code == "not-finite":
+                optimizer = self.document.train.optimizer
+                slower = f"train.optimizer.{optimizer.name}.learning_rate={optimizer.learning_rate / 10:g}"
+                go_on = f"; from the checkpoint on, if the loss was sound there: `flownet train --resume {self.folder} --set {slower}`"
+            else:
                 elsewhere = " --device cpu" if code in _OF_THE_DEVICE else ""
-                kept += f"; `flownet train --resume {self.folder}{elsewhere}` goes on from there"
-        return type(error)(replace(d, notes=(*d.notes, kept)) for d in error.diagnostics)
+                kept, go_on = f"{kept}; `flownet train --resume {self.folder}{elsewhere}` goes on from there", ""
+        return type(error)(replace(d, notes=(*d.notes, kept), help=(d.help or "") + go_on) for d in error.diagnostics)
 
     def _between_steps(self) -> None:
         at = self.trainer.position
@@ -174,7 +197,7 @@ class Run:
             self.save_checkpoint(arrays)
 
     def _save_results(self, metrics: Mapping[str, Any]) -> None:
-        metadata = {"graph": self._hash, "metrics": metrics, **self.metadata}
+        metadata = {"graph": graph_hash(self.document.graph), "metrics": metrics, **self.metadata}
         write_tensors(self.folder / WEIGHTS, network_state(self.document.graph, self.session), metadata)
         write_atomically(self.folder / CURVE, draw_curve(read_log(self.folder / LOG), self.document.graph.name))
 
@@ -193,11 +216,9 @@ class Run:
         for name, text in self.files.items():
             write_atomically(self.folder / name, text)
 
-    @property
-    def _hash(self) -> str:
-        section = self.document.train
-        settings = (section.batch, section.epochs, section.seed, section.schedule, section.data, section.early_stopping)
-        return graph_hash(self.trainer.graph, settings, self.session.seed)
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return settings_of(self.document.train)
 
     # -- what is told ------------------------------------------------------------------------------------------------------
 
@@ -230,15 +251,14 @@ def _all_finite(arrays: Mapping[str, np.ndarray]) -> bool:
     return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays.values())
 
 
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"
+
+
 def network_state(graph: Graph, session: Session) -> dict[str, np.ndarray]:
     """The network's own parameters and states (no optimiser's): what `weights.safetensors` holds."""
     names = [v.name for v in graph.values.values() if v.kind in (Kind.PARAMETER, Kind.STATE) and v.name != "rng"]
     return {name: session.storages[name].read() for name in names if name in session.storages}
-
-
-def graph_hash(graph: Graph, *settings: Any) -> str:
-    """Sixteen hexadecimal digits that differ when the graph or the settings differ."""
-    return hashlib.sha256("\n".join([str(graph), *map(repr, settings)]).encode()).hexdigest()[:16]
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -7,8 +7,10 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from flownet.language import check
 from tests.cli.conftest import document
 
 
@@ -28,6 +30,30 @@ def test_info_gives_fields_classes_and_options(run) -> None:
     for part in ("float32[N, 1, 8, 8]", "CC BY 4.0", "every example was read", "validation", "standardise"):
         assert part in result.stdout
     assert document(run("data", "info", "digits", "--json"))["fields"]["label"]["classes"] == list("0123456789")
+
+
+@pytest.mark.parametrize("name", ["csv", "npz", "idx", "image_folder", "segmentation_folder"])
+def test_info_of_a_dataset_of_the_user_s_files_says_what_can_be_given(run, name: str) -> None:
+    result = run("data", "info", name)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert f"data: {{dataset: {name}, " in result.stdout
+    for foreign in ("int |", "tuple", "str", "Literal", "None", "Moments"):
+        assert foreign not in result.stdout.replace("stretch", "").replace("streets", "")
+    options = {option["name"]: option for option in document(run("data", "info", name, "--json"))["options"]}
+    assert options["limit"]["type"] == "whole number"
+    assert all(option["meaning"] for option in options.values())
+    # the example is an entry that the language takes: only its files are missing
+    entry = document(run("data", "info", name, "--json"))["example"]
+    net = "inputs: {x: 'float32[N, 4]'}\nnodes:\n  - dense: {name: s, units: 2}\n"
+    section = f"train:\n  {entry}\n  loss: {{cross_entropy: {{in: [s, y]}}}}\n  optimizer: sgd\n"
+    assert {d.code for d in check(net + section)[1]} == {"data-missing"}
+
+
+def test_info_of_some_options_names_those_that_are_missing(run) -> None:
+    result = run("data", "info", "csv", "-O", "target=kind")
+    assert result.exit_code == 1
+    assert "dataset `csv` needs the option `path`" in result.stderr
 
 
 def test_info_of_what_is_missing_says_where_it_was_sought(run, tmp_path: Path) -> None:

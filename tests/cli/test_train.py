@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flownet.training.checkpoint import read_tensors
-from tests.cli.conftest import document
+from tests.cli.conftest import GRAPHS, document
 
 
 def weights_hash(path: Path) -> str:
@@ -133,6 +133,27 @@ def test_a_loss_that_is_not_finite_names_the_node_and_its_line(run, graph: Path)
     assert result.exit_code == 1
     assert "error[not-finite]" in result.stderr
     assert "-->" in result.stderr
+
+
+def test_the_advice_after_a_loss_that_is_not_finite_is_not_refused(run) -> None:
+    line = GRAPHS / "linear_regression.yaml"  # without standardised data it diverges in a few steps
+    diverging = ["--checkpoint-every", "1", "--set", "train.data.standardise=none"]
+    failed = run("train", line, "--device", "cpu", "--out", "here", *diverging)
+    assert "error[not-finite]" in failed.stderr
+    assert "`flownet train --resume here --set train.optimizer.sgd.learning_rate=0.05`" in failed.stderr
+    again = run("train", "--resume", "here", "--device", "cpu", "--set", "train.optimizer.sgd.learning_rate=0.05")
+    assert "`train.optimizer.sgd.learning_rate` was `0.5`, is `0.05`" in again.stderr
+    assert "other-graph" not in again.stderr
+
+
+def test_epochs_are_added_to_a_run_that_is_done(run, graph: Path) -> None:
+    assert run("train", graph, "--device", "cpu", "--out", "here").exit_code == 0
+    more = run("train", "--resume", "here", "--epochs", "5", "--device", "cpu", "--json")
+    assert document(more)["epochs"] == 5
+    assert "warning[resumed-otherwise]" in more.stderr
+    other = run("train", "--resume", "here", "--seed", "5", "--device", "cpu")
+    assert other.exit_code == 1
+    assert "`seed` was 0, is 5" in other.stderr
 
 
 def test_eval_gives_the_figures_that_training_gave(run, graph: Path) -> None:

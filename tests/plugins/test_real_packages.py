@@ -21,7 +21,7 @@ BRINGS = {
         ]
     },
     "flownet-parquet": {"dataset": ["parquet"]},
-    "flownet-sklearn": {"dataset": ["sklearn", "sklearn_arrays"]},
+    "flownet-sklearn": {"dataset": ["sklearn"]},
     "flownet-tensorboard": {},
 }  # fmt: skip
 NET = """\

@@ -86,8 +86,9 @@ def test_no_temporary_file_is_left(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_the_machine_s_failure(tmp_path: Path) -> None:
-    with pytest.raises(MachineError, match="cannot be written: No such file"):
+    with pytest.raises(MachineError, match="cannot be written: No such file") as error:
         write_atomically(tmp_path / "nowhere" / "a", b"1")
+    assert error.value.diagnostics[0].help == f"make the folder `{tmp_path / 'nowhere'}`, or name another"
 
 
 _READ_ONLY = """
@@ -138,6 +139,7 @@ def test_a_disk_that_fills_up_keeps_what_was_there(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "cannot be written: File too large" in done.stdout
     assert "what was saved there before is whole" in done.stdout
+    assert "help: free some space, or write into another folder" in done.stdout
     assert (tmp_path / "a").read_bytes() == b"o" * 900
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

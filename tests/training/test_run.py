@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import flownet
-from flownet.errors import FlownetError, MachineError
+from flownet.errors import DiagnosticWarning, FlownetError, MachineError
 from flownet.registry import Registry
 from flownet.training.checkpoint import read_tensors
 from flownet.training.run import new_folder
@@ -159,27 +160,93 @@ def test_weights_that_are_not_finite_do_not_replace_a_good_checkpoint(tmp_path: 
     assert np.isfinite(saved.tensors["logits.bias"]).all()
 
 
+SGD = {"learning_rate": 0.1, "momentum": 0.9}
+
+
 @pytest.mark.parametrize(
-    ("change", "same"),
+    ("change", "why"),
     [
-        ({}, True),
-        ({"batch": 16}, False),
-        ({"epochs": 4}, False),
-        ({"optimizer": {"sgd": {"learning_rate": 0.1, "momentum": 0.8}}}, False),
-        ({"seed": 1}, False),
-        ({"data": {"dataset": "iris", "validation": 24}}, False),
+        ({"batch": 16}, "`batch` was 8, is 16"),
+        ({"seed": 1}, "`seed` was 0, is 1"),
+        ({"data": {"dataset": "iris", "validation": 24}}, "the data, or how they are prepared, are others"),
+        ({"metrics": []}, "the network, its loss or its metrics are others"),
+        ({"optimizer": {"sgd": {**SGD, "momentum": 0}}}, "`sgd` as it is set now keeps other numbers"),
+        ({"optimizer": "adam"}, "`adam` as it is set now keeps other numbers"),
     ],
-    ids=["nothing", "batch", "epochs", "optimiser", "seed", "data"],
+    ids=["batch", "seed", "data", "metrics", "momentum", "optimiser"],
 )
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, change: dict, same: bool) -> None:
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, change: dict, why: str) -> None:
     flownet.train(network(), folder=tmp_path)
-    net = network(**change)
-    if same:
-        flownet.train(net, folder=tmp_path, resume=True)
-        return
     with pytest.raises(FlownetError) as error:
-        flownet.train(net, folder=tmp_path, resume=True)
-    assert error.value.diagnostics[0].code == "other-graph"
+        flownet.train(network(**change), folder=tmp_path, resume=True)
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "other-graph"
+    assert [note.startswith(why) for note in diagnostic.notes] == [True]
+    assert "`optimizer`, `schedule`, `epochs`, `clip`, `regularise` and `early_stopping` may change" in diagnostic.help
+
+
+def test_a_checkpoint_of_another_shape_is_refused(tmp_path: Path) -> None:
+    flownet.train(network(), folder=tmp_path)
+    for changed in ({"dense": {"units": 17}}, {"dense": {"units": 16, "freeze": True}}):
+        graph = graph_of()
+        graph["nodes"][0] = changed
+        with pytest.raises(FlownetError, match="the network, its loss or its metrics are others"):
+            flownet.train(flownet.load(graph, device="cpu"), folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "notes"),
+    [
+        ({"epochs": 5}, ["`train.epochs` was `3`, is `5`"]),
+        (
+            {"optimizer": {"sgd": {"learning_rate": 0.01, "momentum": 0.8}}},
+            [
+                "`train.optimizer.sgd.learning_rate` was `0.1`, is `0.01`",
+                "`train.optimizer.sgd.momentum` was `0.9`, is `0.8`",
+            ],
+        ),
+        ({"clip": {"norm": 1}}, ["`train.clip.norm` was not there, is `1.0`"]),
+        ({"regularise": {"l2": 0.1}}, ["`train.regularise.l2` was not there, is `0.1`"]),
+        ({"schedule": "cosine"}, ["`train.schedule.cosine.end` was not there, is `0.0`"]),
+    ],
+    ids=["epochs", "optimiser", "clip", "regularise", "schedule"],
+)
+def test_how_steps_are_taken_may_change_and_is_told(tmp_path: Path, change: dict, notes: list[str]) -> None:
+    flownet.train(network(), folder=tmp_path, callback=lambda progress: progress.step < 20)
+    with pytest.warns(DiagnosticWarning) as told:
+        flownet.train(network(**change), folder=tmp_path, resume=True)
+    (warning,) = told
+    assert warning.message.diagnostic.code == "resumed-otherwise"  # type: ignore[union-attr]
+    assert list(warning.message.diagnostic.notes) == notes  # type: ignore[union-attr]
+    # from then on the run is the one with the new settings
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        flownet.train(network(**change), folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("stop_at", [30, 24 + 1])  # of 12 steps an epoch
+def test_a_run_that_is_past_the_end_it_is_given_is_refused(tmp_path: Path, stop_at: int) -> None:
+    flownet.train(network(), folder=tmp_path, callback=lambda progress: progress.step < stop_at)
+    before = (tmp_path / "graph.yaml").read_bytes()
+    with pytest.raises(FlownetError, match="is in its epoch 3, and was to end after 2"):
+        flownet.train(network(epochs=2), folder=tmp_path, resume=True)
+    assert (tmp_path / "graph.yaml").read_bytes() == before
+
+
+def test_a_lower_rate_counts_from_the_step_on_where_a_run_is_resumed(tmp_path: Path) -> None:
+    flownet.train(network(), folder=tmp_path, callback=lambda progress: progress.step < 20)
+    before = read_tensors(tmp_path / "checkpoint.safetensors").tensors["logits.weight"]
+    slow = network(optimizer={"sgd": {"learning_rate": 1e-30, "momentum": 0.9}})
+    with pytest.warns(DiagnosticWarning):
+        flownet.train(slow, folder=tmp_path, resume=True)
+    np.testing.assert_array_equal(slow.weights["logits.weight"], before)
+
+
+def test_a_checkpoint_without_settings_is_refused(tmp_path: Path) -> None:
+    result = flownet.train(network(), folder=tmp_path)
+    (tmp_path / "checkpoint.safetensors").write_bytes(result.weights.read_bytes())
+    with pytest.raises(FlownetError, match="no checkpoint, or one of another version"):
+        flownet.train(network(), folder=tmp_path, resume=True)
 
 
 def test_resuming_where_nothing_was_saved_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class CsvFile(Dataset):
 
     name = "csv"
     summary = "a table of numbers in CSV"
+    example = {"path": "flowers.csv", "target": "species"}
 
     path: str
     target: str | int | None = -1

@@ -28,6 +28,7 @@ class IdxFiles(Dataset):
 
     name = "idx"
     summary = "images and labels in IDX files"
+    example = {"images": "train-images.idx3-ubyte", "labels": "train-labels.idx1-ubyte"}
 
     images: str
     labels: str

@@ -44,6 +44,7 @@ class ImageFolder(Dataset):
 
     name = "image_folder"
     summary = "images in one folder a class"
+    example = {"path": "photos", "size": "[64, 64]"}
 
     path: str
     size: tuple[int, int] | None = None

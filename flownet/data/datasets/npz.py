@@ -44,6 +44,7 @@ class Npz(Dataset):
 
     name = "npz"
     summary = "NumPy arrays in .npz, .npy or a folder of .npy"
+    example = {"path": "flowers.npz"}
 
     path: str
     classes: int | tuple[str, ...] | None = None

@@ -33,13 +33,14 @@ class SegmentationFolder(Dataset):
     images, masks: the folders in it, with `{split}` for `train`, `validation` (or `val`), `test`; without it there is
                only a train split
     ignore:    the value in masks that means "no label here"
-    size, fit: as for `image_folder`; masks are scaled to the nearest pixel
+    size, fit, channels: as for `image_folder`; masks are scaled to the nearest pixel
     test:      the part to hold out for testing, where there is no folder for it
     cache_mib: decoded images stay in memory when all of a split take no more than so many MiB
     """
 
     name = "segmentation_folder"
     summary = "images and masks in two folders"
+    example = {"path": "streets", "classes": "[road, car, sky]"}
 
     path: str
     classes: int | tuple[str, ...]

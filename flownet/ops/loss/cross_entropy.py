@@ -47,6 +47,7 @@ class CrossEntropy(Op):
     name = "cross_entropy"
     category = "loss"
     differentiable = ("logits",)
+    class_numbers = {"target": "logits"}
 
     def checked(self) -> None:
         check_reduction(self.name, self.reduction)

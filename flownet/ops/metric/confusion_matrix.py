@@ -32,6 +32,7 @@ class ConfusionMatrix(Metric):
     ignore_index: int | None = None
 
     name = "confusion_matrix"
+    class_numbers = {"label": "logits"}
 
     def checked(self) -> None:
         if self.classes is not None and self.classes < 1:

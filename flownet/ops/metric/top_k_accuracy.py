@@ -36,6 +36,13 @@ class TopKAccuracy(ShareMetric):
         if self.k < 1:
             raise bad_attribute(self.name, "k", "at least 1", self.k)
 
+    def infer(self, logits: TensorType, label: TensorType) -> TensorType:
+        result = super().infer(logits, label)
+        classes = logits.shape[1]
+        if isinstance(classes, int) and self.k > classes:
+            raise bad_attribute(self.name, "k", f"at most {classes}, the number of classes", self.k)
+        return result
+
     def forward(self, logits: np.ndarray, label: np.ndarray) -> np.ndarray:
         classes = logits.shape[1]
         if not classes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from flownet import hookimpl
-from flownet_sklearn.arrays import HeldArrays
 from flownet_sklearn.dataset import Sklearn
 from flownet_sklearn.estimators import FlownetClassifier, FlownetRegressor
 
@@ -14,4 +13,4 @@ flownet_api = 1
 
 @hookimpl
 def flownet_datasets() -> list[type]:
-    return [HeldArrays, Sklearn]
+    return [Sklearn]

@@ -20,13 +20,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from flownet import FlownetError
-from flownet.data.split import ArraySplit, Field
 from flownet.language import expand
 from flownet.language import load as load_document
 from flownet.network import Network, compile
+from flownet.training.given_arrays import with_arrays
 from flownet.training.trainer import Trainer
-from flownet.types import DType
-from flownet_sklearn.arrays import HeldArrays, held, registry
 
 __all__ = ["DEFAULT_GRAPH", "FlownetClassifier", "FlownetRegressor"]
 
@@ -81,7 +79,7 @@ class _FlownetEstimator(BaseEstimator):
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
-    def _fit(self, x: np.ndarray, name: str, target: np.ndarray, field: Field, outputs: int, loss: str) -> None:
+    def _fit(self, x: np.ndarray, name: str, target: np.ndarray, outputs: int, loss: str) -> None:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._mean, self._scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
         if self.standardise:
@@ -89,35 +87,28 @@ class _FlownetEstimator(BaseEstimator):
             self._scale = np.where(spread > 0, spread, 1.0)
         self._seed = seed
         self._source, self._input, self._shape, self._scores = _made_for(self.graph, x.shape[1], outputs)
-        arrays, fields = (
-            {self._input: self._prepared(x), name: target},
-            {self._input: Field(DType.float32, self._shape), name: field},
-        )
-        kind = DType.of(self.dtype)  # graph files declare float32; the whole graph is computed in `dtype` all the same
-        exact = {key: replace(value, dtype=kind) if value.dtype.is_float else value for key, value in fields.items()}
         optimizer, options = (
             next(iter(self.optimizer.items())) if isinstance(self.optimizer, Mapping) else (self.optimizer, {})
         )
-        with held(ArraySplit(arrays, fields)) as key:
-            section = {
-                "loss": {loss: {"in": [self._scores, name]}},
-                "optimizer": {optimizer: {"learning_rate": self.learning_rate, **options}},
-                "data": {"dataset": HeldArrays.name, "key": key},
-                "batch": min(self.batch, len(x)),
-                "epochs": self.epochs,
-                "seed": seed,
-                **({"regularise": {"l2": self.weight_decay}} if self.weight_decay else {}),
-            }
-            network = self._network({**self._source, "train": section})
-            trainer = Trainer(network.session, network.document.train, {"train": ArraySplit(arrays, exact)})
-            self.loss_curve_ = [progress.loss for progress in trainer.run() if progress.kind == "epoch"]
+        section = {
+            "loss": {loss: {"in": [self._scores, name]}},
+            "optimizer": {optimizer: {"learning_rate": self.learning_rate, **options}},
+            "batch": min(self.batch, len(x)),
+            "epochs": self.epochs,
+            "seed": seed,
+            **({"regularise": {"l2": self.weight_decay}} if self.weight_decay else {}),
+        }
+        network = self._network({**self._source, "train": section})
+        fed = with_arrays(network.document.train, {self._input: self._prepared(x), name: target}, "train")
+        trainer = Trainer(network.session, fed, fed.data.open())
+        self.loss_curve_ = [progress.loss for progress in trainer.run() if progress.kind == "epoch"]
         self.n_iter_ = len(self.loss_curve_)
         self.weights_ = network.weights
         self._fitted_network = network
 
     def _network(self, source: Mapping[str, Any]) -> Network:
-        document = load_document(source, registry=registry())
-        return compile(document, device=self.device, dtype=self.dtype, seed=self._seed, registry=registry())
+        document = load_document(source)
+        return compile(document, device=self.device, dtype=self.dtype, seed=self._seed)
 
     def _prepared(self, x: np.ndarray) -> np.ndarray:
         return ((x - self._mean) / self._scale).astype(self.dtype).reshape(len(x), *self._shape)
@@ -150,8 +141,7 @@ class FlownetClassifier(ClassifierMixin, _FlownetEstimator):
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"a classifier needs samples of two classes or more, got one class: {self.classes_[0]!r}")
-        field = Field(DType.int32, (), "label", tuple(map(str, range(len(self.classes_)))))
-        self._fit(X, "label", labels.astype(np.int32), field, len(self.classes_), "cross_entropy")
+        self._fit(X, "label", labels.astype(np.int32), len(self.classes_), "cross_entropy")
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -186,7 +176,7 @@ class FlownetRegressor(RegressorMixin, _FlownetEstimator):
         self._target_mean, spread = y.mean(axis=0), y.std(axis=0)
         self._target_scale = np.where(spread > 0, spread, 1.0)
         target = ((y - self._target_mean) / self._target_scale).astype(self.dtype)
-        self._fit(X, "y", target, Field(DType.float32, target.shape[1:]), y.shape[1], "squared_error")
+        self._fit(X, "y", target, y.shape[1], "squared_error")
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -209,11 +199,11 @@ def _made_for(
     Raises FlownetError (`input-mismatch`, `output-mismatch`).
     """
     source = DEFAULT_GRAPH if graph is None else graph
-    document = load_document(source, registry=registry())
+    document = load_document(source)
     numbers = {"features": features, "outputs": outputs}
     overrides = [f"vars.{name}={number}" for name, number in numbers.items() if name in document.vars]
     if overrides:
-        document = load_document(source, overrides=overrides, registry=registry())
+        document = load_document(source, overrides=overrides)
     if len(document.graph.inputs) != 1:
         names = ", ".join(f"`{value.name}`" for value in document.graph.inputs)
         raise FlownetError.of("input-mismatch", f"an estimator feeds one input, the graph has {names}")
