@@ -44,7 +44,7 @@ import checkout
 import numpy as np
 import workloads
 from table import QUIET, markdown
-from worker import PEERS, Worker
+from worker import KEEP_MEMORY, PEERS, Worker
 
 # Weights after a step differ in the last bits (sums in another order, Winograd, fast exponentials), and the next loss
 # with them; deep nets with batch norm over few examples enlarge it. Another momentum or weight decay is off by far more.
@@ -252,7 +252,8 @@ def main() -> None:
     workers: list[Worker] = []
     try:
         for name in names:
-            worker = Worker(name, sys.executable if name.startswith("flownet") else options.peer_python, folder, log)
+            python = sys.executable if name.startswith("flownet") else options.peer_python
+            worker = Worker(name, python, folder, log, KEEP_MEMORY)
             if worker.failed:
                 print(f"{name} is left out: {worker.failed}")
                 worker.end()

@@ -152,14 +152,13 @@ def without_batch_norm(network: Network) -> Network:
     return network
 
 
-def compiled(function: Any, variant: str) -> Any:
-    """What torch.compile makes of it in a variant that asks for it."""
-    match variant.partition("+")[0]:
-        case "compile":
-            return torch.compile(function, fullgraph=True)
-        case "max-autotune":
-            return torch.compile(function, fullgraph=True, mode="max-autotune")
-    return function
+def compiled(function: Any, variant: str, frozen: bool = False) -> Any:
+    """What torch.compile makes of it in a variant that asks for it; `frozen`: weights are constants, packed once."""
+    way = variant.partition("+")[0]
+    if way not in ("compile", "max-autotune"):
+        return function
+    options = torch._inductor.list_mode_options("max-autotune") if way == "max-autotune" else {}
+    return torch.compile(function, fullgraph=True, options={**options, "freezing": frozen})
 
 
 class PyTorch:
@@ -206,8 +205,7 @@ class PyTorch:
     def infer(self, network: Network, variant: str):
         network = without_batch_norm(network)
         model, x = self._placed(Model(network, network.output).eval(), network, variant)
-        torch._inductor.config.freezing = True  # weights are constants: packed once
-        run = compiled(model, variant)
+        run = compiled(model, variant, frozen=True)
 
         def step():
             return run(x).cpu()  # nothing to do on a CPU
