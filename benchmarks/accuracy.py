@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  measure the flownet beside this folder
+
 import flownet
 
 GRAPHS = Path(__file__).parents[1] / "graphs"

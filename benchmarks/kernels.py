@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 
+import checkout  # noqa: F401  measure the flownet beside this folder
 import numpy as np
 import pyopencl as cl
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import workloads
-from steps import Worker
+from worker import Worker
 
 SUBJECTS = (("flownet opencl", "opencl"), ("flownet cpu", "cpu"), ("PyTorch", "eager"), ("PyTorch", "channels_last"))
 TINY = workloads.ROWS[0]

@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  measure the flownet beside this folder
 import numpy as np
 
 import flownet

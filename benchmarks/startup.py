@@ -22,6 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  measure the flownet beside this folder
+
 PARTS = ("imports", "device", "file", "plan", "compiling", "step")
 
 
@@ -77,8 +79,6 @@ def measured(key: str, device: str, caches: Path) -> dict[str, float]:
     environment = {**os.environ, "POCL_CACHE_DIR": str(caches / "pocl"), "FLOWNET_CACHE_DIR": str(caches / "flownet")}
     # NVIDIA's driver and Intel's keep kernels of their own
     environment |= {"CUDA_CACHE_PATH": str(caches / "cuda"), "NEO_CACHE_DIR": str(caches / "neo")}
-    paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     command = [sys.executable, __file__, "--child", key, "--device", device, "--begun", str(time.time())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401  measure the flownet beside this folder
 import numpy as np
 
 from flownet.executor.session import starting_array

@@ -25,11 +25,10 @@ from pathlib import Path
 
 import numpy as np
 import pictures
+from checkout import ROOT
 
 import flownet
 import flownet.language
-
-ROOT = Path(__file__).parents[1]
 
 
 def load(name, args, *overrides):

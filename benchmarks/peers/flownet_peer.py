@@ -29,7 +29,7 @@ class FlowNet:
         self.device = device
         self.networks: dict[str, Any] = {}
 
-    def variants(self, mode: str) -> list[str]:
+    def variants(self, mode: str, dimensions: int) -> list[str]:
         return [self.device]
 
     def forget(self) -> None:

@@ -1,5 +1,6 @@
-"""PyTorch as a worker of the benchmark, on the CPU or (argument `cuda`) on a GPU: eager, channels_last, torch.compile in both
-layouts. A GPU computes in float32 like everybody, without TF32, and the outputs of inference are copied to the host.
+"""PyTorch as a worker of the benchmark, on the CPU or (argument `cuda`) on a GPU: eager and torch.compile, as it is and with
+`mode="max-autotune"`, each in both layouts. A GPU computes in float32 like everybody, without TF32, and the outputs of
+inference are copied to the host.
 
 Inference folds batch norm into the convolutions (PyTorch's own function for it) and runs in inference mode. The update
 is torch.optim.SGD with `fused=True`, the fastest on a CPU.
@@ -151,14 +152,32 @@ def without_batch_norm(network: Network) -> Network:
     return network
 
 
+def compiled(function: Any, variant: str, frozen: bool = False) -> Any:
+    """What torch.compile makes of it in a variant that asks for it; `frozen`: weights are constants, packed once."""
+    way = variant.partition("+")[0]
+    if way not in ("compile", "max-autotune"):
+        return function
+    options = torch._inductor.list_mode_options("max-autotune") if way == "max-autotune" else {}
+    return torch.compile(function, fullgraph=True, options={**options, "freezing": frozen})
+
+
 class PyTorch:
     def __init__(self, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.version = f"PyTorch {torch.__version__.partition('+')[0]}" + (" CUDA" if device == "cuda" else "")
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
-    def variants(self, mode: str) -> list[str]:
-        return ["eager", "channels_last", "compile", "compile+channels_last"]
+    def variants(self, mode: str, dimensions: int) -> list[str]:
+        """The slow ones first: who runs out of time with them loses nothing that was ready before."""
+        names = [
+            "max-autotune+channels_last",
+            "max-autotune",
+            "compile+channels_last",
+            "compile",
+            "channels_last",
+            "eager",
+        ]
+        return [name for name in names if dimensions == 4 or "channels_last" not in name]
 
     def forget(self) -> None:
         torch._dynamo.reset()
@@ -172,8 +191,7 @@ class PyTorch:
         def loss_of(x, label):
             return F.cross_entropy(model(x), label)
 
-        if variant.startswith("compile"):
-            loss_of = torch.compile(loss_of, fullgraph=True)
+        loss_of = compiled(loss_of, variant)
 
         def step() -> float:
             optimizer.zero_grad()
@@ -187,14 +205,13 @@ class PyTorch:
     def infer(self, network: Network, variant: str):
         network = without_batch_norm(network)
         model, x = self._placed(Model(network, network.output).eval(), network, variant)
-        if variant.startswith("compile"):
-            torch._inductor.config.freezing = True  # weights are constants: packed once
-            model = torch.compile(model, fullgraph=True)
+        run = compiled(model, variant, frozen=True)
 
         def step():
-            with torch.inference_mode() if not variant.startswith("compile") else torch.no_grad():
-                return model(x).cpu()
+            return run(x).cpu()  # nothing to do on a CPU
 
+        # without gradients' bookkeeping; frozen weights are no tensors of the inference mode
+        step.within = torch.inference_mode if run is model else torch.no_grad
         return step
 
     def _placed(self, model: nn.Module, network: Network, variant: str):
