@@ -80,11 +80,12 @@ class Region:
         queue.flush()
         return event
 
-    def begin_download(self, queue: Any, offset: int, nbytes: int) -> None:
-        """Let bytes be copied to the host behind what `queue` has to do: they are there when that is finished."""
-        if not self.runtime.shares_memory and nbytes:
-            part = self.host[offset : offset + nbytes]
-            self.runtime.cl.enqueue_copy(queue, part, self.buffer, src_offset=offset, is_blocking=False)
+    def begin_download(self, queue: Any, offset: int, nbytes: int) -> Any:
+        """Let bytes be copied to the host behind what `queue` has to do: an event, or None where memory is shared."""
+        if self.runtime.shares_memory or not nbytes:
+            return None
+        part = self.host[offset : offset + nbytes]
+        return self.runtime.cl.enqueue_copy(queue, part, self.buffer, src_offset=offset, is_blocking=False)
 
     def to_host(self, offset: int, nbytes: int) -> None:
         """Copy bytes from the device's side to the host's."""

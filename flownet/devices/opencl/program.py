@@ -57,7 +57,9 @@ class OpenCLProgram(Program):
         self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
         self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
         self._events: list[Any] = [None, None]
-        self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs under way, by name
+        self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs for the next run, by name
+        # PyOpenCL waits for a copy whose event nobody holds any more: these are held until the run is over
+        self._copies: list[list[Any]] = [[], []]
         self._outputs: dict[tuple[str, int], tuple[Region, int, int, np.ndarray]] = {}
         self._current = self._ran = 0  # which of the two sets of inputs is fed, and which the last run read
         self._downloaded: frozenset[str] = frozenset()  # outputs that the last run brought to the host
@@ -294,6 +296,7 @@ class OpenCLProgram(Program):
             event, self._events[self._current] = self._events[self._current], None
             if event is not None:
                 event.wait()
+            self._copies[self._current] = []
             self._stale = set(self._input_at)
         if name in self._uploads[self._current]:  # fed twice for one run
             self._uploads[self._current].pop(name).wait()
@@ -318,11 +321,12 @@ class OpenCLProgram(Program):
     def run(self) -> None:
         runtime = self.runtime
         runtime.use(self.queue)
-        self._await_inputs()
+        copies = self._await_inputs()
         if self.workers > 1 and self.target.kind == "cpu":
             # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
             # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
             runtime.finish()
+            self._forget_runs()
         try:
             if self._setup is not None and self._version != self.device.pool.version:
                 self._setup()
@@ -332,35 +336,41 @@ class OpenCLProgram(Program):
                 event = step() or event
             for name in self._small_outputs:
                 region, offset, nbytes, _ = self._output(name)
-                region.begin_download(self.queue, offset, nbytes)
+                copies.append(region.begin_download(self.queue, offset, nbytes))
             self.queue.flush()
         except runtime.cl.Error as error:
             raise runtime.failed(error) from None
         runtime.busy = True
         self._downloaded = self._small_outputs
-        self._events[self._current] = event
+        self._events[self._current], self._copies[self._current] = event, copies
         if self.graph.updates:
             self.device.pool.version += 1
 
-    def _await_inputs(self) -> None:
-        """Let all that is launched from now on see what was fed."""
+    def _await_inputs(self) -> list[Any]:
+        """Let all that is launched from now on see what was fed; the copies that it takes."""
         for name in self._stale:  # fed before, but not to this buffer
             self._fed[self._current][name][...] = self._fed[self._current ^ 1][name]
             self._begin_upload(name)
         self._stale = set()
-        if uploads := self._uploads[self._current]:
-            self.runtime.cl.enqueue_barrier(self.queue, wait_for=list(uploads.values()))
-            uploads.clear()
         self._ran = self._current
         self._downloaded = frozenset()
+        uploads = list(self._uploads[self._current].values())
+        if uploads:
+            self.runtime.cl.enqueue_barrier(self.queue, wait_for=uploads)
+            self._uploads[self._current].clear()
+        return uploads
 
     def fetch(self, name: str) -> np.ndarray:
         self.runtime.finish()
-        self._events = [None, None]
+        self._forget_runs()
         region, offset, nbytes, view = self._output(name)
         if name not in self._downloaded:
             region.to_host(offset, nbytes)
         return view.copy()
+
+    def _forget_runs(self) -> None:
+        """All runs are over: neither their inputs nor their copies are waited for any more."""
+        self._events, self._copies = [None, None], [[], []]
 
     def _output(self, name: str) -> tuple[Region, int, int, np.ndarray]:
         """Where an output of the last run lies: region, offset and size in bytes, the host's view of it."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flownet.devices.opencl.platforms import found_devices
+from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.target import Target
 
 # Sums are taken in another order, products contracted into multiply-adds, and `exp` and its kin are the driver's (OpenCL allows them 3 to 16
@@ -16,6 +17,7 @@ RELATIVE = 2e-5
 
 
 AS_GPU = "first as a GPU"  # what is generated for GPUs is right on every device, and so tested on every machine
+APART = "first as a GPU with memory of its own"  # whose inputs and outputs are copied
 
 
 def device_ids():
@@ -29,13 +31,20 @@ def device_ids_and_gpu():
     return [*device_ids(), AS_GPU] if found_devices() else device_ids()
 
 
+def device_ids_and_gpus():
+    """The same, and the first device as if it were a GPU with memory of its own."""
+    return [*device_ids_and_gpu(), APART] if found_devices() else device_ids()
+
+
 @functools.cache
 def opened(name):
     from flownet.devices.opencl.device import OpenCL
 
-    if name != AS_GPU:
+    if name not in (AS_GPU, APART):
         return OpenCL(name, fallback="cpu")
     with pytest.MonkeyPatch.context() as patch:
+        if name == APART:
+            patch.setattr(Runtime, "_really_shares_memory", lambda self: False)
         patch.setattr(Target, "of", classmethod(lambda cls, device: cls("gpu", 4, 64, units=8, call_width=16)))
         return OpenCL("opencl", fallback="cpu")
 
