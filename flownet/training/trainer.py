@@ -142,6 +142,7 @@ class Trainer:
         while batch is not None:
             assert plan is not None
             if at.batch % SNAPSHOT_EVERY == 0 or self._snapshot is None:
+                self._snapshot = None  # the old one goes before the new one comes: each is all parameters and states
                 self._snapshot = (Position.from_json(at.to_json()), self.session.read())
             started = time.perf_counter()
             if not fed_ahead:
