@@ -37,18 +37,8 @@ class OpenCLProgram(Program):
     feeds_while_running = True  # inputs have two sets of buffers, which runs take in turn
 
     def __init__(self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage]) -> None:
-        self.device, self.graph, self.storages = device, graph, storages
-        self.runtime = device.runtime
-        self.target = device.target
-        self.order = order_nodes(graph)
-        emitter = Emitter(graph, self.target, device.choose)
-        launches = emitter.launches(self.order)
-        self._emitter = emitter
-        launches = self._with_updates(launches)
-        sizes = self._sizes(launches)
-        fixed = frozenset(self.storages) | {v.name for v in graph.of_kind(Kind.CONSTANT)}
-        kept = frozenset(self._at(name) for name in graph.outputs.values())
-        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+        self.storages, self.runtime = storages, device.runtime
+        self._schedule(device, graph)
         self._place()
         self._stages = [*self.schedule.setup, *self.schedule.stages]
         self._setup_count = len(self.schedule.setup)
@@ -81,6 +71,26 @@ class OpenCLProgram(Program):
         self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(
             s.nbytes for s in storages.values()
         )
+
+    def _schedule(self, device: Any, graph: Graph) -> None:
+        """The launches, when they run, and where their buffers lie."""
+        self.device, self.graph, self.target = device, graph, device.target
+        self.order = order_nodes(graph)
+        emitter = Emitter(graph, self.target, device.choose)
+        launches = emitter.launches(self.order)
+        self._emitter = emitter
+        launches = self._with_updates(launches)
+        sizes = self._sizes(launches)
+        fixed = frozenset(v.name for v in (*graph.parameters, *graph.states, *graph.of_kind(Kind.CONSTANT)))
+        kept = frozenset(self._at(name) for name in graph.outputs.values())
+        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+
+    @classmethod
+    def arena_bytes(cls, device: Any, graph: Graph) -> int:
+        """What the values of a graph take on a device, without taking it."""
+        program = cls.__new__(cls)
+        program._schedule(device, graph)
+        return program.schedule.arena_bytes
 
     # -- memory ------------------------------------------------------------------------------------------------------------
 
