@@ -47,6 +47,7 @@ class OpenCLProgram(Program):
         self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
         self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
         self._events: list[Any] = [None, None]
+        self._apart = not self.runtime.shares_memory  # what is fed and fetched is copied
         self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs for the next run, by name
         # PyOpenCL waits for a copy whose event nobody holds any more: these are held until the run is over
         self._copies: list[list[Any]] = [[], []]
@@ -59,7 +60,7 @@ class OpenCLProgram(Program):
             if isinstance(node.op, InRange) and graph.values[node.inputs["x"]].kind is Kind.INPUT:
                 self._checks.setdefault(node.inputs["x"], []).append(node)
         small = {n for n, v in graph.outputs.items() if int(graph.values[v].type.nbytes) <= _DOWNLOADED}  # type: ignore[arg-type]
-        self._small_outputs = frozenset() if self.runtime.shares_memory else frozenset(small)
+        self._small_outputs = frozenset(small) if self._apart else frozenset()
         self._version = -1
         if self.target.kind == "gpu":
             self._segments = self._separate_launches()
@@ -308,7 +309,7 @@ class OpenCLProgram(Program):
                 event.wait()
             self._copies[self._current] = []
             self._stale = set(self._input_at)
-        if name in self._uploads[self._current]:  # fed twice for one run
+        if self._apart and name in self._uploads[self._current]:  # fed twice for one run
             self._uploads[self._current].pop(name).wait()
         target = self._fed[self._current][name]
         target[...] = array
@@ -319,7 +320,7 @@ class OpenCLProgram(Program):
                     node.op.check_fed(target)
                 except FlownetError as error:
                     raise error.placed(node.origin.spans) from None
-        if not self.runtime.shares_memory:
+        if self._apart:
             self._begin_upload(name)
 
     def _begin_upload(self, name: str) -> None:
@@ -331,7 +332,8 @@ class OpenCLProgram(Program):
     def run(self) -> None:
         runtime = self.runtime
         runtime.use(self.queue)
-        copies = self._await_inputs()
+        copies = self._await_inputs() if self._stale or self._apart else []
+        self._ran = self._current
         if self.workers > 1 and self.target.kind == "cpu":
             # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
             # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
@@ -362,7 +364,6 @@ class OpenCLProgram(Program):
             self._fed[self._current][name][...] = self._fed[self._current ^ 1][name]
             self._begin_upload(name)
         self._stale = set()
-        self._ran = self._current
         self._downloaded = frozenset()
         uploads = list(self._uploads[self._current].values())
         if uploads:
@@ -374,13 +375,15 @@ class OpenCLProgram(Program):
         self.runtime.finish()
         self._forget_runs()
         region, offset, nbytes, view = self._output(name)
-        if name not in self._downloaded:
+        if self._apart and name not in self._downloaded:
             region.to_host(offset, nbytes)
         return view.copy()
 
     def _forget_runs(self) -> None:
         """All runs are over: neither their inputs nor their copies are waited for any more."""
-        self._events, self._copies = [None, None], [[], []]
+        self._events = [None, None]
+        if self._apart:
+            self._copies = [[], []]
 
     def _output(self, name: str) -> tuple[Region, int, int, np.ndarray]:
         """Where an output of the last run lies: region, offset and size in bytes, the host's view of it."""
@@ -394,6 +397,7 @@ class OpenCLProgram(Program):
         """As `run`, stage by stage."""
         self.runtime.use(self.queue)
         self._await_inputs()
+        self._ran = self._current
         self._version = -1
         for index, stage in enumerate(self._stages):
             if self.target.kind == "gpu" or stage.on_host:
