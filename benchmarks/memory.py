@@ -2,9 +2,14 @@
 
     python benchmarks/memory.py [--rows cnn,resnet-20] [--peer-python PYTHON] [--json FILE]
 
-MB by which five training steps raise the process's resident set at its highest (`ru_maxrss`) over what it is once the
-libraries are imported and one tiny network (XOR) has been trained, so that thread pools are not counted; weights, batch
-and optimiser states are. Kernels come from the cache, as at every start but a model's first. `arena` is what flownet's plan says that it needs.
+A cell says by how many MB five training steps raise the process's resident set at its highest, and in brackets how much of that is
+files' pages: code of a library that is needed for the first time, which the system may drop again. Behind the slash stands the
+resident set itself at that time, MB. What is counted begins when the libraries are imported, one tiny network (XOR) has been trained,
+so that thread pools are there, and all that is free has been given back to the system; weights, gradients, optimiser states, batches, and
+flownet's kernels with what the driver keeps of them are counted. Kernels come from the cache, as at every start but a model's
+first. The last column is what flownet's plan says that it needs.
+
+It reads /proc: Linux, and the GNU C library.
 """
 
 from __future__ import annotations
@@ -36,23 +41,31 @@ def measured(row: workloads.Row, name: str, variant: str, python: str, folder: P
         worker.end()
         worker = Worker(name, python, folder, subprocess.DEVNULL)
     try:
+        process = worker.process.pid
         worker.ask("prepare", TINY.key, "train", variant)
-        before = _highest(worker.process.pid)
+        worker.ask("settle")
+        Path(f"/proc/{process}/clear_refs").write_text(
+            "5"
+        )  # VmHWM begins anew: what was taken and freed before does not hide a rise
+        before = _resident(process)
         answer = worker.ask("prepare", row.key, "train", variant)
         if "error" in answer:
             return answer
-        found = {"mb": (_highest(worker.process.pid) - before) / 1e6}
+        after = _resident(process)
+        found = {
+            "mb": (after["VmHWM"] - before["VmRSS"]) / 1e6,
+            "files_mb": (after["RssFile"] - before["RssFile"]) / 1e6,
+            "process_mb": after["VmHWM"] / 1e6,
+        }
         return found | ({"arena_mb": answer["arena"] / 1e6} if "arena" in answer else {})
     finally:
         worker.end()
 
 
-def _highest(process: int) -> int:
-    """The highest resident set of a process so far, bytes: VmHWM of Linux, which is `ru_maxrss` read from outside."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("this kernel does not tell a process's peak memory")
+def _resident(process: int) -> dict[str, int]:
+    """A process's resident set, bytes: now (`VmRSS`), that of files' pages (`RssFile`), and the highest (`VmHWM`)."""
+    lines = (line.split() for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return {words[0][:-1]: int(words[1]) * 1024 for words in lines if words[0] in ("VmHWM:", "VmRSS:", "RssFile:")}
 
 
 def main() -> None:
@@ -78,10 +91,14 @@ def main() -> None:
                 python = sys.executable if name.startswith("flownet") else options.peer_python
                 found = measured(row, name, variant, python, folder)
                 result[f"{name} {variant}"] = found
-                cells.append(f"{found['mb']:.0f}" if "mb" in found else found["error"])
+                cells.append(
+                    f"{found['mb']:.1f} ({found['files_mb']:.1f}) / {found['process_mb']:.0f}"
+                    if "mb" in found
+                    else found["error"]
+                )
             arena = result["flownet opencl opencl"].get("arena_mb")
             print(
-                f"| {row.name} ({row.batch}) | {' | '.join(cells)} | {arena:.0f} |"
+                f"| {row.name} ({row.batch}) | {' | '.join(cells)} | {arena:.1f} |"
                 if arena
                 else f"| {row.name} | {' | '.join(cells)} | |",
                 flush=True,

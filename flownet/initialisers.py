@@ -18,9 +18,14 @@ __all__ = ["BUILTIN", "Initialiser", "parameter_generator"]
 
 
 class Initialiser:
-    """Base class. `sample` returns a float64 array; the caller casts it to the parameter's type."""
+    """Base class. `sample` returns a float64 array; the caller casts it to the parameter's type.
+
+    by_element: whether elements are drawn one after the other, each for itself, whatever the shape: a large parameter is then drawn in
+                pieces. A subclass has to say so again
+    """
 
     name: ClassVar[str]
+    by_element: ClassVar[bool] = False
 
     def sample(self, generator: np.random.Generator, shape: tuple[int, ...], fan_in: int, fan_out: int) -> np.ndarray:
         raise NotImplementedError
@@ -50,6 +55,7 @@ class Constant(Initialiser):
     """Every element is `value`."""
 
     name = "constant"
+    by_element = True
     value: float = 0.0
 
     def sample(self, generator, shape, fan_in, fan_out):
@@ -61,6 +67,7 @@ class Zeros(Initialiser):
     """Every element is 0: biases."""
 
     name = "zeros"
+    by_element = True
 
     def sample(self, generator, shape, fan_in, fan_out):
         return np.zeros(shape)
@@ -71,6 +78,7 @@ class Ones(Initialiser):
     """Every element is 1: the scales of normalisations."""
 
     name = "ones"
+    by_element = True
 
     def sample(self, generator, shape, fan_in, fan_out):
         return np.ones(shape)
@@ -81,6 +89,7 @@ class Normal(Initialiser):
     """Gaussian with the given mean and standard deviation."""
 
     name = "normal"
+    by_element = True
     mean: float = 0.0
     std: float = 0.01
 
@@ -97,6 +106,7 @@ class Uniform(Initialiser):
     """Uniform over [low, high)."""
 
     name = "uniform"
+    by_element = True
     low: float = -0.05
     high: float = 0.05
 
@@ -113,6 +123,7 @@ class XavierUniform(Initialiser):
     """Uniform over ±gain·√(6 / (fan_in + fan_out)) (Glorot, Bengio 2010), for tanh and logistic units."""
 
     name = "xavier_uniform"
+    by_element = True
     gain: float = 1.0
 
     def sample(self, generator, shape, fan_in, fan_out):
@@ -129,6 +140,7 @@ class XavierNormal(Initialiser):
     """Gaussian of standard deviation gain·√(2 / (fan_in + fan_out)) (Glorot, Bengio 2010)."""
 
     name = "xavier_normal"
+    by_element = True
     gain: float = 1.0
 
     def sample(self, generator, shape, fan_in, fan_out):
@@ -144,6 +156,7 @@ class HeUniform(Initialiser):
     """Uniform over ±√(6 / fan_in) (He et al. 2015a), for rectified units."""
 
     name = "he_uniform"
+    by_element = True
 
     def sample(self, generator, shape, fan_in, fan_out):
         bound = np.sqrt(6 / fan_in)
@@ -155,6 +168,7 @@ class HeNormal(Initialiser):
     """Gaussian of standard deviation √(2 / fan) (He et al. 2015a); `fan` is `in` or `out`."""
 
     name = "he_normal"
+    by_element = True
     fan: Literal["in", "out"] = "in"
 
     def sample(self, generator, shape, fan_in, fan_out):
@@ -166,6 +180,7 @@ class LecunNormal(Initialiser):
     """Gaussian of standard deviation √(1 / fan_in) (LeCun et al. 1998b)."""
 
     name = "lecun_normal"
+    by_element = True
 
     def sample(self, generator, shape, fan_in, fan_out):
         return generator.normal(0, np.sqrt(1 / fan_in), shape)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from flownet.initialisers import BUILTIN, parameter_generator
+from flownet.initialisers import BUILTIN, Normal, parameter_generator
+from flownet.op.contract import Initial
+from flownet.types import DType, TensorType
 
 SHAPE, FAN_IN, FAN_OUT = (200, 300), 300, 200
 
@@ -72,3 +77,33 @@ def test_the_generator_depends_on_seed_and_name_and_on_nothing_else() -> None:
     np.testing.assert_array_equal(first, parameter_generator(3, "a.weight").normal(size=4))
     assert not np.array_equal(first, parameter_generator(4, "a.weight").normal(size=4))
     assert not np.array_equal(first, parameter_generator(3, "b.weight").normal(size=4))
+
+
+@pytest.mark.parametrize("name", sorted(set(BUILTIN) - {"bilinear"}))
+@pytest.mark.parametrize("shape", [(300, 517), (64, 1, 3, 700)])
+def test_a_parameter_drawn_in_pieces_is_the_one_drawn_at_once(name: str, shape: tuple[int, ...]) -> None:
+    initial = Initial(TensorType(DType.float32, shape), name, fan_in=30, fan_out=7)
+    whole = BUILTIN[name]().sample(parameter_generator(3, "w"), shape, 30, 7).astype(np.float32)
+    np.testing.assert_array_equal(initial.array(3, "w"), whole)
+
+
+def test_a_large_parameter_takes_little_more_than_itself_to_start() -> None:
+    initial = Initial(TensorType(DType.float32, (1000, 4000)), "he_normal", fan_in=4000)
+    tracemalloc.start()
+    try:
+        initial.array(0, "w")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * 4 * 1000 * 4000
+
+
+def test_a_subclass_of_one_that_draws_by_element_is_asked_for_the_whole() -> None:
+    @dataclass(frozen=True)
+    class Centred(Normal):
+        def sample(self, generator, shape, fan_in, fan_out):
+            values = super().sample(generator, shape, fan_in, fan_out)
+            return values - values.mean()
+
+    array = Initial(TensorType(DType.float64, (300, 400)), Centred(std=1.0)).array(0, "w")
+    assert abs(array.mean()) < 1e-12

@@ -36,7 +36,8 @@ class FlowNet:
         self.networks.clear()
 
     def train(self, network: Network, variant: str):
-        row = self._row(network)
+        row, x = self._row(network), network.x
+        network.arrays.clear()  # the session starts its weights itself, from the same seed
         document = workloads.document(row)
         net = compile(document, device=self.device, seed=0)
         graph = training_graph(document.train)
@@ -50,7 +51,7 @@ class FlowNet:
         def step() -> float:
             nonlocal number
             number += 1
-            program.feed(image, network.x)
+            program.feed(image, x)
             program.feed(label, target)
             program.feed(LEARNING_RATE, np.asarray(row.learning_rate, np.float32))
             if STEP in graph.values:

@@ -4,6 +4,7 @@
     prepare ROW MODE VARIANT      -> {"losses": […]} of the first steps, or {"output": path of an .npy file}
     run ROW MODE VARIANT SECONDS  -> {"seconds": [of each step]}, as many steps as fit, at least one, at most 1000
     forget                        -> drops everything that was prepared
+    settle                        -> gives free memory back to the system, so that what is taken next is seen to be taken
     version                       -> "PyTorch 2.13.0"
 
 A peer is a class with `version`, `variants(mode, dimensions)`, `train(network, variant)` and `infer(network, variant)`;
@@ -18,6 +19,7 @@ Where an engine reads NumPy's memory, `x` begins at a cache line's start, as its
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -115,6 +117,7 @@ def _answer(peer: Any, words: list[str], steps: dict[tuple[str, ...], Callable[[
             network = Network(folder / row)
             step = peer.train(network, variant) if mode == "train" else peer.infer(network, variant)
             steps[row, mode, variant] = step
+            network.arrays.clear()  # the starting weights: a peer has its own by now
             facts = getattr(step, "facts", {})
             with getattr(step, "within", nullcontext)():
                 if mode == "train":
@@ -130,6 +133,10 @@ def _answer(peer: Any, words: list[str], steps: dict[tuple[str, ...], Callable[[
             steps.clear()
             getattr(peer, "forget", lambda: None)()
             gc.collect()
+            return {}
+        case ["settle"]:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # of the GNU C library
             return {}
     extra = getattr(peer, words[0])
     return extra(*words[1:])

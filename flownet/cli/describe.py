@@ -26,7 +26,8 @@ def command(state: Invocation, graph: str, batch: int, sizes: dict[str, int], de
     """A table of the nodes: op, output type, parameters, multiply-adds, FLOPs, memory; and the totals.
 
     FLOPs count a multiply-add as two, papers often as one: both are shown. Memory is what the values between the nodes
-    take in the plan, which reuses what is free; for inference, and for a training step.
+    take in the plan, which reuses what is free; for inference, and for a training step, where an update frees the
+    gradients that it used.
 
     \b
     flownet describe graphs/lenet5.yaml --batch 64
@@ -67,7 +68,8 @@ def command(state: Invocation, graph: str, batch: int, sizes: dict[str, int], de
         f"batch of {batch}"
     )
     state.out.say(
-        f"activation memory  {size(summary.inference_bytes)} inference, {size(summary.training_bytes)} training"
+        f"activation memory  {size(summary.inference_bytes)} inference, {size(summary.training_bytes)} training, "
+        f"and {size(summary.gradient_bytes)} for the parameters' gradients there"
     )
 
 

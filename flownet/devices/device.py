@@ -52,10 +52,15 @@ class Step:
 
 
 class Program(ABC):
-    """A graph made ready to run: feed inputs, run, fetch outputs. States and parameters change in their storage."""
+    """A graph made ready to run: feed inputs, run, fetch outputs. States and parameters change in their storage.
+
+    feeds_while_running: whether inputs may be fed for the next run before the outputs of the last one are fetched, and a run
+                         that goes on is not waited for
+    """
 
     steps: Sequence[Step]
     peak_bytes: int
+    feeds_while_running: ClassVar[bool] = False
 
     @abstractmethod
     def feed(self, name: str, array: np.ndarray) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 from flownet.errors import FlownetError
 from flownet.graph import Graph, Kind, Node, Value
 from flownet.language import Document
+from flownet.op import Optimizer
 from flownet.passes.differentiate import differentiate
 from flownet.passes.expand_composites import expand_composites
 from flownet.passes.order_nodes import order_nodes
 from flownet.passes.pipeline import PIPELINE, run_passes
-from flownet.passes.plan_memory import plan_memory
+from flownet.passes.placement import most_alive
+from flownet.passes.plan_memory import lifetimes, plan_memory
 from flownet.passes.specialise_inference import specialise_inference
 from flownet.training.training_graph import training_graph
 from flownet.types import Symbolic
@@ -49,7 +51,8 @@ class Summary:
     trainable:       those of `parameters` that an optimiser changes
     state_numbers:   numbers that nodes carry from run to run (running statistics)
     inference_bytes: what the values between the nodes take in a plan for inference, inputs and parameters left out
-    training_bytes:  the same for a training step: forward, backward and update; gradients of the parameters are in it
+    training_bytes:  the same for a training step: forward and backward, gradients of the parameters left out
+    gradient_bytes:  what the gradients of the parameters take besides, at most at once: an update frees those that it used
     """
 
     name: str
@@ -63,6 +66,7 @@ class Summary:
     flops: int
     inference_bytes: int
     training_bytes: int
+    gradient_bytes: int
 
     def grouped(self, depth: int) -> list[Row]:
         """The rows with the nodes of a block summed up, where their path is longer than `depth` names."""
@@ -106,6 +110,7 @@ def summarise(document: Document, *, batch: int = 1, sizes: Mapping[str, int] | 
             )
         )
     parameters = graph.parameters
+    training_bytes, gradient_bytes = _training_memory(_training_step(document, known))
     return Summary(
         declared.name,
         batch,
@@ -117,7 +122,8 @@ def summarise(document: Document, *, batch: int = 1, sizes: Mapping[str, int] | 
         multiply_adds=sum(row.multiply_adds for row in rows),
         flops=sum(row.flops for row in rows),
         inference_bytes=_arena(specialise_inference(graph)),
-        training_bytes=_arena(_training_step(document, known)),
+        training_bytes=training_bytes,
+        gradient_bytes=gradient_bytes,
     )
 
 
@@ -179,6 +185,34 @@ def _training_step(document: Document, sizes: Mapping[str, int]) -> Graph:
 def _arena(graph: Graph) -> int:
     graph = run_passes(graph, None, PIPELINE)
     return plan_memory(graph, order_nodes(graph)).arena_bytes
+
+
+def _training_memory(graph: Graph) -> tuple[int, int]:
+    """Bytes of what a training step makes: without the parameters' gradients, and of these at the step that holds most of them."""
+    graph = run_passes(graph, None, PIPELINE)
+    order = order_nodes(graph)
+    gradients = _parameter_gradients(graph)
+    lives, _ = lifetimes(graph, order)
+    most = most_alive([life for name, life in lives.items() if name in gradients])
+    elsewhere = {*gradients, *graph.updates.values()}  # updates are written into what they update
+    return plan_memory(graph, order, external=elsewhere).arena_bytes, most
+
+
+def _parameter_gradients(graph: Graph) -> set[str]:
+    """The results that optimisers take, or that are fetched, as gradients of parameters; before they were clipped or added up, too."""
+    shapes = {v.type.shape for v in graph.parameters}
+    waiting = [n.inputs["gradient"] for n in graph.nodes.values() if isinstance(n.op, Optimizer)]
+    waiting += [graph.outputs[name] for v in graph.parameters if (name := f"d{v.name}") in graph.outputs]
+    found: set[str] = set()
+    while waiting:
+        value = graph.values[waiting.pop()]
+        if value.name in found or value.kind is not Kind.RESULT or value.type.shape not in shapes:
+            continue
+        found.add(value.name)
+        maker = graph.nodes[value.producer or ""]
+        if hasattr(maker.op, "expressions"):  # clipped, or a sum
+            waiting += maker.inputs.values()
+    return found
 
 
 def _batch_symbols(graph: Graph) -> set[str]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["Initial", "Op", "Sample"]
 
 
+_PIECE = 1 << 15  # numbers that are drawn at once
+
+
 @dataclass(frozen=True)
 class Initial:
     """A parameter or a state that an op declares: its type, and how it starts.
@@ -59,11 +62,19 @@ class Initial:
         """The starting value of the parameter called `name`: the same for the same seed and name, always."""
         shape = tuple(int(dim) for dim in self.type.shape)  # type: ignore[arg-type]
         start = BUILTIN[self.start]() if isinstance(self.start, str) else self.start
-        if isinstance(start, Initialiser):
-            values = start.sample(parameter_generator(seed, name), shape, int(self.fan_in), int(self.fan_out))
-        else:
-            values = np.broadcast_to(start, shape)
-        return np.array(values, self.type.dtype.numpy, order="C")
+        if not isinstance(start, Initialiser):
+            return np.array(np.broadcast_to(start, shape), self.type.dtype.numpy, order="C")
+        generator, fans = parameter_generator(seed, name), (int(self.fan_in), int(self.fan_out))
+        if not vars(type(start)).get("by_element"):  # not inherited: a subclass may draw in another way
+            return np.array(start.sample(generator, shape, *fans), self.type.dtype.numpy, order="C")
+        values = np.empty(shape, self.type.dtype.numpy)
+        flat = values.reshape(-1)
+        for begin in range(
+            0, flat.size, _PIECE
+        ):  # float64 of a whole large parameter would take twice its memory besides
+            piece = flat[begin : begin + _PIECE]
+            piece[...] = start.sample(generator, piece.shape, *fans)
+        return values
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from flownet.graph import Graph
 from flownet.passes.absorb_broadcasts import absorb_broadcasts
 from flownet.passes.assign_layouts import assign_layouts
 from flownet.passes.fuse_elementwise import fuse_elementwise
@@ -20,12 +21,16 @@ __all__ = ["opencl_pipeline"]
 
 
 def opencl_pipeline(
-    fallback: str = "warn", kernels: Mapping[str, Any] | None = None, memory_limit: int | None = None
+    fallback: str = "warn",
+    kernels: Mapping[str, Any] | None = None,
+    memory_limit: int | None = None,
+    planned: Callable[[Graph], int] | None = None,
 ) -> tuple[Pass, ...]:
     """The general passes, then the compiler's.
 
     kernels:      the lowerings by name, those of the process's registry unless given
     memory_limit: bytes above which the values of a plan are to be fewer, if that is cheap; None for never
+    planned:      what the values of a graph take as the device plans it
     """
     from flownet.registry import default_registry
 
@@ -47,6 +52,7 @@ def opencl_pipeline(
         ),  # what feeds a reduction alone is never stored
         Pass("fuse_epilogues", fuse_epilogues),  # it takes whole fused groups into products and convolutions
         Pass(  # last: what is left is what will lie in memory
-            "recompute", lambda graph, target: graph if memory_limit is None else recompute(graph, memory_limit)
+            "recompute",
+            lambda graph, target: graph if memory_limit is None else recompute(graph, memory_limit, planned),
         ),
     )

@@ -8,9 +8,12 @@ that holds it, of these the one that is needed soonest, and leaves what is befor
 tensors of one size this is the colouring of an interval graph, and optimal; deep networks consist of few sizes.
 
 *By gaps* (Pisarchyk, Lee 2020, "greedy by size for offset calculation"): the largest tensor first, each in the smallest gap
-among those that live with it, which may span what were several lanes. It looks at all tensors for each one.
+among those that live with it, which may span what were several lanes. It looks at all tensors for each one. No order is the
+best everywhere: of one size those first that begin first; or those that end last (plans of networks that narrow and widen again
+were up to 6% larger otherwise); or before all sizes those that live at the fullest steps.
 
-No plan can be smaller than the most that is alive at one step. So lanes are tried first, and gaps where lanes miss that bound.
+No plan can be smaller than the most that is alive at one step. So lanes are tried first, and gaps where lanes miss that bound,
+in one order after the other until it is met.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -26,6 +29,7 @@ import numpy as np
 
 __all__ = ["Lifetime", "most_alive", "place", "place_by_gaps", "place_in_lanes"]
 
+_MOST_TENSORS = 5000  # with more of them, one order is all that a plan may take: a second each at 15,000
 _MOST_SIZES = 200  # with more sizes than that, lanes would be looked through too often
 
 
@@ -41,21 +45,39 @@ class Lifetime:
 
 def place(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
     """Offsets by name, and the size of the arena."""
-    if len({life.nbytes for life in lives}) > _MOST_SIZES:
-        return place_by_gaps(lives)
-    in_lanes = place_in_lanes(lives)
-    if in_lanes[1] == most_alive(lives):
-        return in_lanes
-    return min(in_lanes, place_by_gaps(lives), key=lambda plan: plan[1])
+    bound = most_alive(lives)
+    plans = []
+    if len({life.nbytes for life in lives}) <= _MOST_SIZES:
+        plans.append(place_in_lanes(lives))
+    for order in _orders(lives):
+        if plans and plans[-1][1] == bound:
+            break
+        plans.append(place_by_gaps(sorted(lives, key=order)))
+    return min(plans, key=lambda plan: plan[1])
+
+
+def _orders(lives: Sequence[Lifetime]) -> Iterator[Callable[[Lifetime], tuple[int, ...]]]:
+    """The orders in which gaps are filled, as keys to sort by: see above."""
+    yield lambda life: (-life.nbytes, life.first)
+    if len(lives) > _MOST_TENSORS:
+        return
+    yield lambda life: (-life.nbytes, -life.last)
+    alive = _alive(lives)
+    yield lambda life: (-int(alive[life.first : life.last + 1].max()), -life.nbytes, life.first)
 
 
 def most_alive(lives: Sequence[Lifetime]) -> int:
     """The most bytes that are alive at one step."""
-    alive = np.zeros(max((life.last for life in lives), default=0) + 2, np.int64)
+    return int(_alive(lives).max(initial=0))
+
+
+def _alive(lives: Sequence[Lifetime]) -> np.ndarray:
+    """int64[steps + 1]: the bytes that are alive at each step."""
+    change = np.zeros(max((life.last for life in lives), default=0) + 2, np.int64)
     for life in lives:
-        alive[life.first] += life.nbytes
-        alive[life.last + 1] -= life.nbytes
-    return int(np.cumsum(alive).max(initial=0))
+        change[life.first] += life.nbytes
+        change[life.last + 1] -= life.nbytes
+    return np.cumsum(change)
 
 
 def place_in_lanes(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
@@ -97,7 +119,7 @@ def place_in_lanes(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
 
 
 def place_by_gaps(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
-    """Offsets by name, and the size of the arena; see above.
+    """Offsets by name, and the size of the arena; see above. The tensors go in the order in which they are given.
 
     What is placed is kept sorted by offset in arrays, so that finding the smallest gap that fits is a few array
     operations: 15,000 tensors take about a second.
@@ -105,7 +127,7 @@ def place_by_gaps(lives: Sequence[Lifetime]) -> tuple[dict[str, int], int]:
     count = len(lives)
     placed = np.zeros((4, count), np.int64)  # first step, last step, offset, end; a column a tensor, by offset
     offsets: dict[str, int] = {}
-    for n, life in enumerate(sorted(lives, key=lambda life: (-life.nbytes, life.first))):
+    for n, life in enumerate(lives):
         first, last, offset, end = placed[:, :n]
         rivals = np.flatnonzero((first <= life.last) & (last >= life.first))
         ends = np.maximum.accumulate(end[rivals])

@@ -138,20 +138,26 @@ class Trainer:
         batches = self.batches.epoch(at.epoch, at.batch)
         batch = next(batches, None)
         plan = self.session.plan(self.graph, self._sizes(batch)) if batch else None
+        fed_ahead = False
         while batch is not None:
             assert plan is not None
             if at.batch % SNAPSHOT_EVERY == 0 or self._snapshot is None:
+                self._snapshot = None  # the old one goes before the new one comes: each is all parameters and states
                 self._snapshot = (Position.from_json(at.to_json()), self.session.read())
             started = time.perf_counter()
-            rate = self._feed(plan.program, batch, at.step)
+            if not fed_ahead:
+                self._feed(plan.program, batch, at.step)
             plan.program.run()
-            following = next(batches, None)  # prepared while an asynchronous device computes
+            following = next(batches, None)  # prepared, and brought to the device, while an asynchronous one computes
+            if fed_ahead := following is not None and plan.program.feeds_while_running:
+                self._feed(plan.program, following, at.step + 1)
             loss = float(plan.program.fetch("loss"))
             if not math.isfinite(loss):
                 raise self._not_finite(loss)
             statistics = {n: plan.program.fetch(n) for n in self.graph.outputs if n.startswith("metrics/")}
             statistics = _statistics(statistics)
             at.totals.add(self.section.batch, loss, statistics)
+            rate = self._rate(at.step)
             at.step, at.batch = at.step + 1, at.batch + 1
             seconds = time.perf_counter() - started
             batch = following
@@ -182,13 +188,11 @@ class Trainer:
             validation, self.batches.waited_s,
         )  # fmt: skip
 
-    def _feed(self, program: Any, batch: Mapping[str, np.ndarray], step: int) -> float:
+    def _feed(self, program: Any, batch: Mapping[str, np.ndarray], step: int) -> None:
         for name, array in fed(self.section, self.graph, batch).items():
             program.feed(name, array)
-        rate = self._rate(step)
-        program.feed(LEARNING_RATE, np.asarray(rate))
+        program.feed(LEARNING_RATE, np.asarray(self._rate(step)))
         program.feed(STEP, np.asarray(step + 1))
-        return rate
 
     def _rate(self, step: int) -> float:
         section = self.section

@@ -113,6 +113,9 @@ def test_a_memory_limit_makes_the_plan_smaller(run: Run, tmp_path: Path) -> None
         for more in ((), ("--memory-limit", "0"), ("--memory-limit", "0", "--no-pass", "recompute"))
     )
     assert tight["peak_bytes"] < free["peak_bytes"] == without["peak_bytes"]
+    least, most = tight["arena_bytes"], free["arena_bytes"]
+    for limit in (least + (most - least) * share // 4 for share in range(4)):  # each can be had, and so is
+        assert document(run(*arguments, "--memory-limit", limit))["arena_bytes"] <= limit
     assert run("plan", "deep.yaml", "--memory-limit", "much").exit_code == 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flownet.inspect.summary import summarise
+from flownet.language import load
 from tests.graphs.zoo import document, layers
 
 # parameters and multiply-adds as torchvision's documentation states them for its own models
@@ -110,3 +111,27 @@ def test_activation_memory_for_training_grows_by_what_backward_needs_of_an_image
     less, more = (summarise(document("resnet20"), batch=n).training_bytes for n in (32, 64))
     # at the peak, besides, no more than two gradients under way
     assert kept <= (more - less) / 32 <= kept + 2 * 4 * 16 * 32 * 32
+
+
+def test_the_parameters_gradients_are_no_activations():
+    # a layer of 500×2000 numbers for one example: its activations are 2,500 numbers, its gradient is a million
+    nodes = [{"dense": {"name": "logits", "units": 2000, "bias": False}}, {"softmax": {}}]
+    train = {"loss": {"cross_entropy": {"in": ["logits", "label"]}}, "optimizer": "sgd", "batch": 1}
+    graph = {"inputs": {"x": "float32[N, 500]"}, "nodes": nodes, "outputs": ["softmax_1"], "train": train}
+    for clip in ({}, {"clip": {"value": 1.0}}):
+        found = summarise(load({**graph, "train": {**train, **clip}}))
+        # logits, their softmax and their gradient are 2,000 numbers each; the loss, and what alignment adds
+        assert found.training_bytes < 4 * 4 * 2000
+        # clipping makes a second tensor of the first
+        assert found.gradient_bytes == (1 + len(clip)) * 4 * 500 * 2000
+    # without a train section all gradients are there at the end
+    without = {key: value for key, value in graph.items() if key != "train"}
+    assert summarise(load(without)).gradient_bytes == 4 * 500 * 2000
+
+
+def test_updates_free_gradients_one_after_the_other():
+    # three layers of a million numbers each: while one's gradient is made, those of the layers above are gone
+    nodes = [{"dense": {"units": 1000, "bias": False}} for _ in range(3)]
+    train = {"loss": {"squared_error": {"in": ["dense_3", "y"]}}, "optimizer": "sgd", "batch": 1}
+    graph = {"inputs": {"x": "float32[N, 1000]"}, "nodes": nodes, "outputs": ["dense_3"], "train": train}
+    assert summarise(load(graph)).gradient_bytes == 4 * 1000 * 1000

@@ -57,7 +57,8 @@ def test_tensors_of_one_size_take_no_more_than_what_is_alive_at_a_step(lifetimes
 
 @given(lives)
 def test_of_the_two_ways_the_better_one_is_taken(lifetimes: list[Lifetime]) -> None:
-    assert place(lifetimes)[1] == min(place_in_lanes(lifetimes)[1], place_by_gaps(lifetimes)[1])
+    by_size = sorted(lifetimes, key=lambda life: (-life.nbytes, life.first))
+    assert place(lifetimes)[1] <= min(place_in_lanes(lifetimes)[1], place_by_gaps(by_size)[1])
 
 
 def test_small_tensors_go_above_each_other_into_the_lane_of_a_large_one() -> None:

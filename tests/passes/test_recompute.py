@@ -33,7 +33,7 @@ def elementwise(g, text, name, **operands):
 
 
 def peak(graph):
-    return plan_memory(graph, order_nodes(graph)).arena_bytes
+    return plan_memory(graph, order_nodes(graph), external=graph.updates.values()).arena_bytes
 
 
 def hourglass(cheap="maximum(x, 0)", keeps_x=True):

@@ -67,6 +67,19 @@ def test_evaluation_uses_each_example_once_and_no_dropout() -> None:
     assert found.metrics["accuracy"] == pytest.approx((logits.argmax(axis=1) == data["label"]).mean())
 
 
+def test_no_two_snapshots_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = trainer_of(network(batch=1, epochs=1))
+    read, held = trainer.session.read, []
+
+    def noted() -> dict[str, np.ndarray]:
+        held.append(trainer._snapshot)
+        return read()
+
+    monkeypatch.setattr(trainer.session, "read", noted)
+    list(trainer.run())
+    assert held == [None, None]  # 96 steps, a snapshot every 50
+
+
 def test_stop_ends_behind_the_running_step() -> None:
     trainer = trainer_of(network())
     seen = []

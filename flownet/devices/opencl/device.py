@@ -53,7 +53,7 @@ class OpenCL(Device):
             tuple[Convolution, str], Choice | None
         ] = {}  # what was asked for: `bench --tune` measures these
         limit = self.runtime.largest_buffer if memory_limit is None else memory_limit
-        self.passes = opencl_pipeline(fallback, kernels, limit)
+        self.passes = opencl_pipeline(fallback, kernels, limit, lambda graph: OpenCLProgram.arena_bytes(self, graph))
         self.reason = ""
 
     @property

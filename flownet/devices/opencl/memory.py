@@ -92,6 +92,26 @@ class Region:
                 part = self.host[offset : offset + nbytes]
                 runtime.cl.enqueue_copy(runtime.queue, self.buffer, part, dst_offset=offset, is_blocking=True)
 
+    def begin_upload(self, offset: int, nbytes: int) -> Any:
+        """Begin to copy bytes to the device, beside the kernels that run: an event, or None where memory is shared.
+
+        The host's side must not change before it is over, nor may a kernel that is under way read these bytes.
+        """
+        if self.runtime.shares_memory or not nbytes:
+            return None
+        part, queue = self.host[offset : offset + nbytes], self.runtime.transfers
+        with self.runtime.guarded(f"while it was given {self.what}"):
+            event = self.runtime.cl.enqueue_copy(queue, self.buffer, part, dst_offset=offset, is_blocking=False)
+            queue.flush()
+        return event
+
+    def begin_download(self, queue: Any, offset: int, nbytes: int) -> Any:
+        """Let bytes be copied to the host behind what `queue` has to do: an event, or None where memory is shared."""
+        if self.runtime.shares_memory or not nbytes:
+            return None
+        part = self.host[offset : offset + nbytes]
+        return self.runtime.cl.enqueue_copy(queue, part, self.buffer, src_offset=offset, is_blocking=False)
+
     def to_host(self, offset: int, nbytes: int) -> None:
         """Copy bytes from the device's side to the host's."""
         runtime = self.runtime

@@ -28,25 +28,18 @@ from flownet.types import TensorType
 __all__ = ["OpenCLProgram"]
 
 _ARENA, _INPUTS, _CONSTANTS, _SLABS = range(4)
+_DOWNLOADED = 1 << 16  # bytes of an output up to which a run brings it to the host unasked: a loss, a metric's counts
 _SMALL = 1 << 18  # operations of a whole run below which a second worker would only be waited for
 
 
 class OpenCLProgram(Program):
     """See the module. `launches` are in the order of stages."""
 
+    feeds_while_running = True  # inputs have two sets of buffers, which runs take in turn
+
     def __init__(self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage]) -> None:
-        self.device, self.graph, self.storages = device, graph, storages
-        self.runtime = device.runtime
-        self.target = device.target
-        self.order = order_nodes(graph)
-        emitter = Emitter(graph, self.target, device.choose)
-        launches = emitter.launches(self.order)
-        self._emitter = emitter
-        launches = self._with_updates(launches)
-        sizes = self._sizes(launches)
-        fixed = frozenset(self.storages) | {v.name for v in graph.of_kind(Kind.CONSTANT)}
-        kept = frozenset(self._at(name) for name in graph.outputs.values())
-        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+        self.storages, self.runtime = storages, device.runtime
+        self._schedule(device, graph)
         self._place()
         self._stages = [*self.schedule.setup, *self.schedule.stages]
         self._setup_count = len(self.schedule.setup)
@@ -55,13 +48,20 @@ class OpenCLProgram(Program):
         self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
         self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
         self._events: list[Any] = [None, None]
+        self._apart = not self.runtime.shares_memory  # what is fed and fetched is copied
+        self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs for the next run, by name
+        # PyOpenCL waits for a copy whose event nobody holds any more: these are held until the run is over
+        self._copies: list[list[Any]] = [[], []]
         self._outputs: dict[tuple[str, int], tuple[Region, int, int, np.ndarray]] = {}
-        self._current = 0
+        self._current = self._ran = 0  # which of the two sets of inputs is fed, and which the last run read
+        self._downloaded: frozenset[str] = frozenset()  # outputs that the last run brought to the host
         self._stale: set[str] = set()
         self._checks: dict[str, list[Node]] = {}
         for node in self.order:
             if isinstance(node.op, InRange) and graph.values[node.inputs["x"]].kind is Kind.INPUT:
                 self._checks.setdefault(node.inputs["x"], []).append(node)
+        small = {n for n, v in graph.outputs.items() if int(graph.values[v].type.nbytes) <= _DOWNLOADED}  # type: ignore[arg-type]
+        self._small_outputs = frozenset(small) if self._apart else frozenset()
         self._version = -1
         if self.target.kind == "gpu":
             self._segments = self._separate_launches()
@@ -73,6 +73,26 @@ class OpenCLProgram(Program):
         self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(
             s.nbytes for s in storages.values()
         )
+
+    def _schedule(self, device: Any, graph: Graph) -> None:
+        """The launches, when they run, and where their buffers lie."""
+        self.device, self.graph, self.target = device, graph, device.target
+        self.order = order_nodes(graph)
+        emitter = Emitter(graph, self.target, device.choose)
+        launches = emitter.launches(self.order)
+        self._emitter = emitter
+        launches = self._with_updates(launches)
+        sizes = self._sizes(launches)
+        fixed = frozenset(v.name for v in (*graph.parameters, *graph.states, *graph.of_kind(Kind.CONSTANT)))
+        kept = frozenset(self._at(name) for name in graph.outputs.values())
+        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+
+    @classmethod
+    def arena_bytes(cls, device: Any, graph: Graph) -> int:
+        """What the values of a graph take on a device, without taking it."""
+        program = cls.__new__(cls)
+        program._schedule(device, graph)
+        return program.schedule.arena_bytes
 
     # -- memory ------------------------------------------------------------------------------------------------------------
 
@@ -177,10 +197,11 @@ class OpenCLProgram(Program):
     def _regions(self, current: int) -> list[Region]:
         return [self.arena, self.inputs[current], self.constants, *(self.device.pool.slabs[i] for i in self._slabs)]
 
-    def _view(self, value: str) -> tuple[Region, int, TensorType]:
+    def _view(self, value: str, current: int | None = None) -> tuple[Region, int, TensorType]:
         """Where a value lies: region, offset in bytes, type."""
         region, offset = self.places[self._at(value)]
-        return self._regions(self._current)[region], 4 * offset, self.graph.values[value].type
+        regions = self._regions(self._current if current is None else current)
+        return regions[region], 4 * offset, self.graph.values[value].type
 
     # -- one launch for all ------------------------------------------------------------------------------------------------
 
@@ -287,7 +308,11 @@ class OpenCLProgram(Program):
             if event is not None:
                 with self.runtime.guarded():
                     event.wait()
+            self._copies[self._current] = []
             self._stale = set(self._input_at)
+        if self._apart and name in self._uploads[self._current]:  # fed twice for one run
+            with self.runtime.guarded():
+                self._uploads[self._current].pop(name).wait()
         target = self._fed[self._current][name]
         target[...] = array
         self._stale.discard(name)
@@ -297,52 +322,78 @@ class OpenCLProgram(Program):
                     node.op.check_fed(target)
                 except FlownetError as error:
                     raise error.placed(node.origin.spans) from None
-        if not self.runtime.shares_memory:
-            at, type_ = self._input_at[name]
-            self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]
+        if self._apart:
+            self._begin_upload(name)
+
+    def _begin_upload(self, name: str) -> None:
+        at, type_ = self._input_at[name]
+        event = self.inputs[self._current].begin_upload(at, int(type_.nbytes))  # type: ignore[arg-type]
+        if event is not None:
+            self._uploads[self._current][name] = event
 
     def run(self) -> None:
-        if self._stale:
-            self._freshen()
         runtime = self.runtime
         runtime.use(self.queue)
-        if self.workers > 1:
+        if self.workers > 1 and self.target.kind == "cpu":
             # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
             # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
             runtime.finish()
+            self._forget_runs()
         try:
+            copies = self._await_inputs() if self._stale or self._apart else []
+            self._ran = self._current
             if self._setup is not None and self._version != self.device.pool.version:
                 self._setup()
                 self._version = self.device.pool.version
             event = None
             for step in self._segments[self._current]:
                 event = step() or event
+            for name in self._small_outputs:
+                region, offset, nbytes, _ = self._output(name)
+                copies.append(region.begin_download(self.queue, offset, nbytes))
             self.queue.flush()
         except runtime.cl.Error as error:
             raise runtime.failed(error) from None
         runtime.busy = True
-        self._events[self._current] = event
+        self._downloaded = self._small_outputs
+        self._events[self._current], self._copies[self._current] = event, copies
         if self.graph.updates:
             self.device.pool.version += 1
 
-    def _freshen(self) -> None:
-        """Inputs that were fed before, but not to this buffer."""
-        for name in self._stale:
+    def _await_inputs(self) -> list[Any]:
+        """Let all that is launched from now on see what was fed; the copies that it takes."""
+        for name in self._stale:  # fed before, but not to this buffer
             self._fed[self._current][name][...] = self._fed[self._current ^ 1][name]
-            at, type_ = self._input_at[name]
-            self.inputs[self._current].to_device(at, int(type_.nbytes))  # type: ignore[arg-type]
+            self._begin_upload(name)
         self._stale = set()
+        self._downloaded = frozenset()
+        uploads = list(self._uploads[self._current].values())
+        if uploads:
+            self.runtime.cl.enqueue_barrier(self.queue, wait_for=uploads)
+            self._uploads[self._current].clear()
+        return uploads
 
     def fetch(self, name: str) -> np.ndarray:
         self.runtime.finish()
-        self._events = [None, None]
-        key = name, self._current
-        if key not in self._outputs:  # found once: a whole step of a tiny network takes no longer than finding it
-            region, offset, type_ = self._view(self.graph.outputs[name])
-            self._outputs[key] = region, offset, int(type_.nbytes), region.view(offset, type_)  # type: ignore[arg-type]
-        region, offset, nbytes, view = self._outputs[key]
-        region.to_host(offset, nbytes)
+        self._forget_runs()
+        region, offset, nbytes, view = self._output(name)
+        if self._apart and name not in self._downloaded:
+            region.to_host(offset, nbytes)
         return view.copy()
+
+    def _forget_runs(self) -> None:
+        """All runs are over: neither their inputs nor their copies are waited for any more."""
+        self._events = [None, None]
+        if self._apart:
+            self._copies = [[], []]
+
+    def _output(self, name: str) -> tuple[Region, int, int, np.ndarray]:
+        """Where an output of the last run lies: region, offset and size in bytes, the host's view of it."""
+        key = name, self._ran
+        if key not in self._outputs:  # found once: a whole step of a tiny network takes no longer than finding it
+            region, offset, type_ = self._view(self.graph.outputs[name], self._ran)
+            self._outputs[key] = region, offset, int(type_.nbytes), region.view(offset, type_)  # type: ignore[arg-type]
+        return self._outputs[key]
 
     def run_checked(self) -> str | None:
         """As `run`, stage by stage."""
@@ -351,7 +402,8 @@ class OpenCLProgram(Program):
 
     def _run_checked(self) -> str | None:
         self.runtime.use(self.queue)
-        self._freshen()
+        self._await_inputs()
+        self._ran = self._current
         self._version = -1
         for index, stage in enumerate(self._stages):
             if self.target.kind == "gpu" or stage.on_host:
@@ -411,6 +463,7 @@ class OpenCLProgram(Program):
             runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, empty, (self.workers,), (1,)))
         best = [float("inf")] * len(runs)
         self.runtime.use(self.queue)
+        self._await_inputs()
         for _ in range(repeats):
             for i, run in enumerate(runs):
                 start = time.perf_counter()
@@ -457,6 +510,7 @@ class OpenCLProgram(Program):
     def _run_stage(self, stage: int) -> None:
         with self.runtime.guarded():
             self.runtime.use(self.queue)
+            self._await_inputs()
             if self.target.kind == "gpu":
                 for launch in self._stages[stage].launches:
                     self._run_alone(launch)

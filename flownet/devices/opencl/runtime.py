@@ -7,6 +7,7 @@ store the same a second time.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -69,6 +70,11 @@ class Runtime:
             self.notes += problems
             if self.shares_memory:
                 self.shares_memory = self._really_shares_memory()
+
+    @functools.cached_property
+    def transfers(self) -> Any:
+        """A second queue, for copies to a device with memory of its own: they go on beside the kernels of the first."""
+        return self.cl.CommandQueue(self.context, self.device)
 
     def finish(self) -> None:
         """Wait until everything that was launched is done."""

@@ -9,6 +9,7 @@ import pytest
 
 from flownet.devices.opencl import sub_groups
 from flownet.devices.opencl.platforms import found_devices
+from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.sub_groups import offered_sub_groups
 from flownet.devices.opencl.target import Target
 
@@ -19,6 +20,7 @@ RELATIVE = 2e-5
 
 AS_GPU = " as a GPU"  # what is generated for GPUs is right on every device, and so tested on every machine
 WITHOUT_SHUFFLES, WITHOUT_SUB_GROUPS = " without shuffles", " without sub-groups"
+APART = " with memory of its own"  # whose inputs and outputs are copied
 
 
 def device_ids():
@@ -46,6 +48,11 @@ def device_ids_and_gpu():
     return list(dict.fromkeys([*device_ids(), *gpu_ids()]))
 
 
+def device_ids_and_gpus():
+    """The same, and the first device as if it were a GPU with memory of its own."""
+    return [*device_ids_and_gpu(), found_devices()[0].id + AS_GPU + APART] if found_devices() else device_ids()
+
+
 @functools.cache
 def opened(name):
     from flownet.devices.opencl.device import OpenCL
@@ -56,6 +63,8 @@ def opened(name):
     with pytest.MonkeyPatch.context() as patch:
         if as_gpu:
             patch.setattr(Target, "of", classmethod(lambda cls, device: cls("gpu", 4, 64, units=8, call_width=16)))
+        if name.endswith(APART):
+            patch.setattr(Runtime, "_really_shares_memory", lambda self: False)
         if name.endswith(WITHOUT_SUB_GROUPS):
             patch.setattr(sub_groups, "offered_sub_groups", lambda device: [])
         if name.endswith(WITHOUT_SHUFFLES):

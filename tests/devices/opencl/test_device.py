@@ -88,33 +88,6 @@ def test_feeding_while_a_step_runs_does_not_disturb_it(device):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_training_step_waits_for_the_device_once(device, monkeypatch):
-    graph = training_step(*NETWORKS["batch_norm"])
-    program = plan_of(graph, device).program
-    arrays = feeds(graph)
-    waits, finish = [], device.runtime.finish
-
-    def counted():
-        if device.runtime.busy:
-            waits.append(1)
-        finish()
-
-    monkeypatch.setattr(device.runtime, "finish", counted)
-    finish()
-    for _ in range(5):
-        for name, array in arrays.items():
-            program.feed(name, array)
-        program.run()
-        program.fetch("loss")
-    assert len(waits) == 5
-    waits.clear()
-    for _ in range(5):  # nobody wants the loss: it is waited for when the next step begins
-        for name, array in arrays.items():
-            program.feed(name, array)
-        program.run()
-    assert len(waits) <= 5
-
-
 def test_an_input_that_is_fed_once_stays(device):
     graph = Graph()
     g = Builder(graph)
