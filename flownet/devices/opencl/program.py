@@ -322,8 +322,13 @@ class OpenCLProgram(Program):
             raise runtime.failed(error) from None
         runtime.busy = True
         self._events[self._current] = event
+        self._count_updates()
+
+    def _count_updates(self) -> None:
+        """Tell other programs that this one changed parameters; what is set up for itself depends on none of those."""
         if self.graph.updates:
             self.device.pool.version += 1
+        self._version = self.device.pool.version
 
     def _freshen(self) -> None:
         """Inputs that were fed before, but not to this buffer."""
@@ -352,7 +357,7 @@ class OpenCLProgram(Program):
     def _run_checked(self) -> str | None:
         self.runtime.use(self.queue)
         self._freshen()
-        self._version = -1
+        self._count_updates()
         for index, stage in enumerate(self._stages):
             if self.target.kind == "gpu" or stage.on_host:
                 for launch in stage.launches:
