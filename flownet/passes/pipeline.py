@@ -82,19 +82,22 @@ def run_passes(
     *,
     without: Iterable[str] = (),
     check: bool = False,
+    elsewhere: Iterable[str] = (),
 ) -> Graph:
     """Run the passes in order; `without` names those to leave out, `check` verifies the graph behind every one.
 
+    elsewhere: names that `without` may have too: a device's decisions, which it leaves out itself
+
     Raises FlownetError (`unknown-pass`, `needed-pass`) for names in `without` that cannot be left out.
     """
-    without = set(without)
+    without = set(without).difference(elsewhere)
     known = {step.name: step for step in passes}
     for name in without:
         if name not in known:
             raise FlownetError.of(
                 "unknown-pass",
                 f"there is no pass `{name}`",
-                help=near_names(name, known) or f"known: {', '.join(known)}",
+                help=near_names(name, [*known, *elsewhere]) or f"known: {', '.join([*known, *elsewhere])}",
             )
         if known[name].needed:
             raise FlownetError.of("needed-pass", f"the pass `{name}` cannot be left out: nothing runs without it")

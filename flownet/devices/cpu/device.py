@@ -7,7 +7,7 @@ parameters alone, such as folded weights, is computed when one of them was writt
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -64,6 +64,7 @@ class CPU(Device):
 
     name = "cpu"
     target = HostTarget()
+    decisions = ("set_up_first", "update_in_place", "plan_memory")
 
     @cached_property
     def writes(self) -> Writes:
@@ -76,19 +77,24 @@ class CPU(Device):
     def storage(self, type: TensorType) -> CPUStorage:
         return CPUStorage(type, self.writes)
 
-    def load(self, graph: Graph, storages: Mapping[str, Storage]) -> CPUProgram:
+    def load(self, graph: Graph, storages: Mapping[str, Storage], without: Collection[str] = ()) -> CPUProgram:
         arrays = {name: storage.array for name, storage in storages.items()}  # type: ignore[attr-defined]
-        return CPUProgram(graph, arrays, self.writes)
+        return CPUProgram(graph, arrays, self.writes, without)
 
 
 class CPUProgram(Program):
     """A graph as bound NumPy calls over one arena."""
 
-    def __init__(self, graph: Graph, stored: Mapping[str, np.ndarray], writes: Writes) -> None:
+    def __init__(
+        self, graph: Graph, stored: Mapping[str, np.ndarray], writes: Writes, without: Collection[str] = ()
+    ) -> None:
         self.graph, self.writes = graph, writes
-        setup, run, kept = set_up_first(graph, order_nodes(graph), unchanging(graph))
+        still = () if "set_up_first" in without else unchanging(graph)
+        setup, run, kept = set_up_first(graph, order_nodes(graph), still)
         self.order = [*setup, *run]
-        in_place = _updates_in_place(graph, self.order)
+        in_place = {} if "update_in_place" in without else _updates_in_place(graph, self.order)
+        if "plan_memory" in without:
+            kept = {value.name for value in graph.values.values() if value.producer}
         self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place, kept=kept)
         try:
             self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)

@@ -6,7 +6,7 @@ own, since workers that wait for each other would starve there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,9 @@ _SMALL = 1 << 18  # operations of a whole run below which a second worker would 
 class OpenCLProgram(Program):
     """See the module. `launches` are in the order of stages."""
 
-    def __init__(self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage]) -> None:
+    def __init__(
+        self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage], without: Collection[str] = ()
+    ) -> None:
         self.device, self.graph, self.storages = device, graph, storages
         self.runtime = device.runtime
         self.target = device.target
@@ -42,11 +44,14 @@ class OpenCLProgram(Program):
         emitter = Emitter(graph, self.target, device.choose)
         launches = emitter.launches(self.order)
         self._emitter = emitter
-        launches = self._with_updates(launches)
+        launches = self._with_updates(launches, "update_in_place" not in without)
         sizes = self._sizes(launches)
         fixed = frozenset(self.storages) | {v.name for v in graph.of_kind(Kind.CONSTANT)}
         kept = frozenset(self._at(name) for name in graph.outputs.values())
-        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+        changing = fixed if "set_up_first" in without else frozenset(graph.updates)
+        if "plan_memory" in without:
+            kept |= frozenset(sizes)
+        self.schedule: Schedule = schedule(launches, sizes, fixed, changing, kept)
         self._place()
         self._stages = [*self.schedule.setup, *self.schedule.stages]
         self._setup_count = len(self.schedule.setup)
@@ -81,7 +86,7 @@ class OpenCLProgram(Program):
         buffer = self._emitter.buffer(value)
         return self._in_place.get(buffer, buffer)
 
-    def _with_updates(self, launches: list[Launch]) -> list[Launch]:
+    def _with_updates(self, launches: list[Launch], in_place: bool) -> list[Launch]:
         """Let results that become states be written into the states at once where nobody reads the old value later; copies
         at the end for the others."""
         graph, emitter = self.graph, self._emitter
@@ -100,7 +105,8 @@ class OpenCLProgram(Program):
             buffer = emitter.buffer(result)
             made = writers.get(buffer, [])
             fine = (
-                len(made) == 1
+                in_place
+                and len(made) == 1
                 and made[0].kernel is not None
                 and buffer not in self._in_place
                 and not (fetched & {buffer, state})
