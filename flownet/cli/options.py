@@ -65,7 +65,13 @@ device = click.option(
 seed = click.option(
     "--seed", type=click.IntRange(0), metavar="N", help="Start weights, order and random numbers from N."
 )
-no_pass = click.option("--no-pass", "without", metavar="PASS", multiple=True, help="Switch a pass of the compiler off.")
+no_pass = click.option(
+    "--no-pass",
+    "without",
+    metavar="PASS",
+    multiple=True,
+    help="Switch a pass of the compiler off: fold_into_weights, fuse_elementwise, plan_memory, … (docs/devices.md lists them).",
+)
 fallback = click.option(
     "--fallback", type=click.Choice(["error", "warn", "cpu"]), default="warn", show_default=True,
     help="Ops without kernels on the device: refuse them, let NumPy compute them and say so, or say nothing.",

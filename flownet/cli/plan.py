@@ -78,7 +78,7 @@ def command(
         lines = source_lines(plan.graph, step)
         where = ", ".join(lines[:3]) + (f" and {len(lines) - 3} more" if len(lines) > 3 else "")
         facts = step.facts
-        stage = f"{facts['stage']}{' set-up' if facts.get('setup') else ''}" if "stage" in facts else ""
+        stage = f"{facts.get('stage', '')}{' set-up' if facts.get('setup') else ''}".strip()
         note = facts.get("reason") or facts.get("variant", "")
         rows.append((stage, step.kernel, where, step.device, amount(step.flops), size(step.bytes), note))
     state.out.table(("stage", "kernel", "from", "device", "FLOPs", "bytes", "variant"), rows)

@@ -7,7 +7,7 @@ The executor sees devices through these three classes alone; a plugin brings ano
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -85,11 +85,13 @@ class Device(ABC):
     name:   what `--device` takes
     target: facts that passes may look at (never the device itself)
     passes: the pipeline for this device
+    decisions: what `load` decides beside the passes; `--no-pass` switches each off, and `load` then gets those names as `without`
     """
 
     name: ClassVar[str]
     target: Any = None
     passes: Sequence[Pass] = PIPELINE
+    decisions: ClassVar[Sequence[str]] = ()
 
     @property
     @abstractmethod
@@ -101,8 +103,9 @@ class Device(ABC):
         """Memory for one array that outlives programs; its contents are undefined until written."""
 
     @abstractmethod
-    def load(self, graph: Graph, storages: Mapping[str, Storage]) -> Program:
+    def load(self, graph: Graph, storages: Mapping[str, Storage], without: Collection[str] = ()) -> Program:
         """Make a graph ready: all sizes are numbers, and the device's passes have run.
 
         storages: the parameters' and states' storage by value name
+        without:  those of `decisions` that are switched off; given only where there are any
         """

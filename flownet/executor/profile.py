@@ -89,15 +89,13 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     memory = schedule if schedule is not None else getattr(program, "memory", None)
     buffers = []
     if memory is not None:
-        setup = getattr(memory, "setup", ())  # stages before the first; what they make lives from then on
-        made_there = {name for stage in setup for launch in stage.launches for name in launch.writes}
         buffers = [
             {
                 "name": life.name,
                 "bytes": life.nbytes,
                 "offset": int(memory.offsets[life.name]),
-                "first": 0 if life.name in made_there else life.first + len(setup),
-                "last": life.last + len(setup),
+                "first": life.first,
+                "last": life.last,
             }
             for life in memory.lifetimes.values()
         ]

@@ -111,10 +111,14 @@ class Session:
             raise FlownetError.of(
                 "open-size", f"the size `{missing[0]}` is not known", help="feed an input that has it, or name it"
             )
-        bound = run_passes(bound, self.device.target, self.passes, without=self.without, check=self.check)
+        passes, decisions = self.passes, self.device.decisions
+        bound = run_passes(
+            bound, self.device.target, passes, without=self.without, check=self.check, elsewhere=decisions
+        )
         used = {v.name: self.storages[v.name] for v in (*bound.parameters, *bound.states)}
+        off = frozenset(self.without).intersection(decisions)
         with placed_at_the_largest(bound):
-            plan = Plan(bound, self.device.load(bound, used))
+            plan = Plan(bound, self.device.load(bound, used, off) if off else self.device.load(bound, used))
         plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
         return plan
 

@@ -17,6 +17,7 @@ from flownet.passes.pipeline import PIPELINE, run_passes
 from flownet.passes.placement import most_alive
 from flownet.passes.plan_memory import lifetimes, plan_memory
 from flownet.passes.specialise_inference import specialise_inference
+from flownet.passes.unchanging import set_up_first, unchanging
 from flownet.training.training_graph import training_graph
 from flownet.types import Symbolic
 
@@ -184,7 +185,9 @@ def _training_step(document: Document, sizes: Mapping[str, int]) -> Graph:
 
 def _arena(graph: Graph) -> int:
     graph = run_passes(graph, None, PIPELINE)
-    return plan_memory(graph, order_nodes(graph)).arena_bytes
+    setup, run, _ = set_up_first(graph, order_nodes(graph), unchanging(graph))
+    weights = {name for node in setup for name in node.outputs}  # folded ones: no activations
+    return plan_memory(graph, [*setup, *run], external=weights).arena_bytes
 
 
 def _training_memory(graph: Graph) -> tuple[int, int]:

@@ -139,6 +139,8 @@ class Op:
     updates:        state or parameter -> the output that is its next value
     is_view:        the output is the input's memory under another shape: nothing runs
     class_numbers:  input of class numbers -> input that has a score for each class along axis 1; it fails on other numbers
+    channel_axis:   of an op that is linear in `weight` and adds `bias`, if it has one: the axis of y along which they have numbers
+                    of their own (see `weight_channels`); the compiler folds a batch norm behind it into them
     """
 
     name: ClassVar[str] = ""
@@ -148,6 +150,7 @@ class Op:
     updates: ClassVar[Mapping[str, str]] = {}
     is_view: ClassVar[bool] = False
     class_numbers: ClassVar[Mapping[str, str]] = {}
+    channel_axis: ClassVar[int | None] = None
 
     # -- what an author writes -------------------------------------------------------------------------------------------
 
@@ -185,6 +188,13 @@ class Op:
     def flops(self, *types: Any, **named: Any) -> Dim:
         """Floating-point operations of one forward run, a multiply-add being two. Arguments as for `multiply_adds`."""
         return NotImplemented  # counted from multiply_adds, else one for each element of the first output
+
+    def weight_channels(self, weight: TensorType) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
+        """The shape under which `weight` is seen, and that under which one number a channel of y multiplies it.
+
+        Asked of ops with `channel_axis`; the weight's first axis is that of the channels unless an op says otherwise.
+        """
+        return weight.shape, (weight.shape[0], *(1,) * (weight.rank - 1))
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

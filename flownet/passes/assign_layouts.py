@@ -36,10 +36,18 @@ from flownet.kernels import (
 from flownet.op import Elementwise
 from flownet.passes.simplify import simplified
 
-__all__ = ["assign_layouts"]
+__all__ = ["assign_layouts", "block_images"]
 
 _FEW_CHANNELS = 4
 _IMAGE = 4  # axes
+_OF_IMAGES = (
+    Convolution2D,
+    ConvolutionInputGradient,
+    ConvolutionWeightGradient,
+    Pool,
+    PoolGradient,
+    Unpool,
+)
 
 
 def assign_layouts(graph: Graph, target: Any) -> Graph:
@@ -49,11 +57,25 @@ def assign_layouts(graph: Graph, target: Any) -> Graph:
     return _Assignment(graph, target.vector).run()
 
 
-class _Assignment:
-    """Rebuilds the graph node by node; `blocked` knows the blocked twin of a plain value."""
+def block_images(graph: Graph, target: Any) -> Graph:
+    """The graph with reorders around each convolution and pool that has plain images, which a CPU's kernels cannot take.
 
-    def __init__(self, graph: Graph, v: int) -> None:
-        self.old, self.v = graph, v
+    There are none where `assign_layouts` has run; this is what is left to do when it is switched off.
+    """
+    plain = any(isinstance(node.op, _OF_IMAGES) and not node.op.blocked for node in graph.nodes.values())
+    if getattr(target, "kind", "") != "cpu" or not plain:
+        return graph
+    return _Assignment(graph, target.vector, regions=False).run()
+
+
+class _Assignment:
+    """Rebuilds the graph node by node; `blocked` knows the blocked twin of a plain value.
+
+    regions: whether what stands between convolutions and pools follows them
+    """
+
+    def __init__(self, graph: Graph, v: int, regions: bool = True) -> None:
+        self.old, self.v, self.regions = graph, v, regions
         self.new = Graph(graph.name)
         self.g = Builder(self.new)
         self.blocked: dict[str, str] = {}
@@ -107,7 +129,7 @@ class _Assignment:
         return self.new.values[self.blocked[name]]
 
     def _is_blocked(self, name: str) -> bool:
-        return name in self.blocked and self._type(name).rank == _IMAGE
+        return self.regions and name in self.blocked and self._type(name).rank == _IMAGE
 
     def _keep(self, node: Node) -> None:
         self.new.add_node(node, [self.old.values[name].type for name in node.outputs])

@@ -7,7 +7,7 @@ from typing import Any
 
 from flownet.graph import Graph
 from flownet.passes.absorb_broadcasts import absorb_broadcasts
-from flownet.passes.assign_layouts import assign_layouts
+from flownet.passes.assign_layouts import assign_layouts, block_images
 from flownet.passes.fuse_elementwise import fuse_elementwise
 from flownet.passes.fuse_epilogues import fuse_epilogues
 from flownet.passes.fuse_reductions import fuse_reductions
@@ -45,6 +45,7 @@ def opencl_pipeline(
             "merge_common_nodes_again", lambda graph, target: merge_common_nodes(graph)
         ),  # lowerings repeat themselves
         Pass("assign_layouts", assign_layouts),  # before fusion, which needs equal layouts
+        Pass("block_images", block_images, needed=True),  # what is still plain, if that was switched off
         Pass("remove_dead_nodes_again", lambda graph, target: remove_dead_nodes(graph)),
         Pass("fuse_elementwise", lambda graph, target: fuse_elementwise(graph)),
         Pass(

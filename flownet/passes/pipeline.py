@@ -10,6 +10,7 @@ from flownet.errors import FlownetError, near_names
 from flownet.graph import Graph
 from flownet.passes.expand_composites import expand_composites
 from flownet.passes.fold_constants import fold_constants
+from flownet.passes.fold_into_weights import fold_into_weights
 from flownet.passes.merge_common_nodes import merge_common_nodes
 from flownet.passes.remove_dead_nodes import remove_dead_nodes
 from flownet.passes.verify import verify
@@ -37,6 +38,7 @@ def _plain(function: Callable[[Graph], Graph], needed: bool = False) -> Pass:
 
 PIPELINE: tuple[Pass, ...] = (
     _plain(expand_composites, needed=True),  # first: everything behind it sees ops that devices can run
+    _plain(fold_into_weights),  # before lowering: layers still have weights and biases
     _plain(fold_constants),  # before merging: what it makes may be equal
     _plain(merge_common_nodes),
     _plain(remove_dead_nodes),  # last of the general ones: it sweeps up behind the others
@@ -80,19 +82,22 @@ def run_passes(
     *,
     without: Iterable[str] = (),
     check: bool = False,
+    elsewhere: Iterable[str] = (),
 ) -> Graph:
     """Run the passes in order; `without` names those to leave out, `check` verifies the graph behind every one.
 
+    elsewhere: names that `without` may have too: a device's decisions, which it leaves out itself
+
     Raises FlownetError (`unknown-pass`, `needed-pass`) for names in `without` that cannot be left out.
     """
-    without = set(without)
+    without = set(without).difference(elsewhere)
     known = {step.name: step for step in passes}
     for name in without:
         if name not in known:
             raise FlownetError.of(
                 "unknown-pass",
                 f"there is no pass `{name}`",
-                help=near_names(name, known) or f"known: {', '.join(known)}",
+                help=near_names(name, [*known, *elsewhere]) or f"known: {', '.join([*known, *elsewhere])}",
             )
         if known[name].needed:
             raise FlownetError.of("needed-pass", f"the pass `{name}` cannot be left out: nothing runs without it")

@@ -28,17 +28,23 @@ class MemoryPlan:
     lower_bound: int
 
 
-def plan_memory(graph: Graph, order: Sequence[Node], *, external: Iterable[str] = ()) -> MemoryPlan:
-    """Place all results of the nodes, which run in `order`; values in `external` have memory of their own."""
-    found, buffer_of = lifetimes(graph, order, external=external)
+def plan_memory(
+    graph: Graph, order: Sequence[Node], *, external: Iterable[str] = (), kept: Iterable[str] = ()
+) -> MemoryPlan:
+    """Place all results of the nodes, which run in `order`.
+
+    external: values that have memory of their own
+    kept:     values that the next run needs too, besides what is fetched or becomes a state
+    """
+    found, buffer_of = lifetimes(graph, order, external=external, kept=kept)
     offsets, size = place(list(found.values()))
     return MemoryPlan(offsets, buffer_of, found, size, most_alive(list(found.values())))
 
 
 def lifetimes(
-    graph: Graph, order: Sequence[Node], *, external: Iterable[str] = ()
+    graph: Graph, order: Sequence[Node], *, external: Iterable[str] = (), kept: Iterable[str] = ()
 ) -> tuple[dict[str, Lifetime], dict[str, str]]:
-    """The life of every buffer, and value -> buffer. What is fetched, or becomes a state, lives to the end."""
+    """The life of every buffer, and value -> buffer. What is kept or fetched, or becomes a state, lives to the end."""
     external = set(external)
     buffer_of = {name: name for name, value in graph.values.items() if value.kind is not Kind.RESULT}
     first: dict[str, int] = {}
@@ -52,7 +58,7 @@ def lifetimes(
             first.setdefault(buffer_of[name], index)
             last[buffer_of[name]] = index
     end = len(order) - 1
-    for name in (*graph.outputs.values(), *graph.updates.values()):
+    for name in (*graph.outputs.values(), *graph.updates.values(), *kept):
         last[buffer_of[name]] = end
     found = {}
     for name, start in first.items():

@@ -9,7 +9,16 @@ from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError
 from flownet.expression import parse
 from flownet.graph import Builder, Graph
-from flownet.kernels import Block, Convolution2D, Fused, MatMul, Reduce, Unblock
+from flownet.kernels import (
+    Block,
+    Convolution2D,
+    ConvolutionInputGradient,
+    ConvolutionWeightGradient,
+    Fused,
+    MatMul,
+    Reduce,
+    Unblock,
+)
 from flownet.op import Elementwise
 from flownet.passes.assign_layouts import assign_layouts
 from flownet.passes.differentiate import differentiate
@@ -24,6 +33,7 @@ from flownet.registry import default_registry
 from flownet.types import DType, TensorType
 from tests.passes.small_networks import NETWORKS, OnlyInNumpy, op, training_step
 
+CONVOLUTIONS = (Convolution2D, ConvolutionInputGradient, ConvolutionWeightGradient)
 TARGET = Target(vector=16, registers=32)
 
 
@@ -45,6 +55,12 @@ def compiled(graph, without=()):
 
 def kinds(graph, kind):
     return [n for n in graph.nodes.values() if isinstance(n.op, kind) or isinstance(getattr(n.op, "base", None), kind)]
+
+
+def reorders(graph):
+    """Those of images; what has one pixel has the same bytes in both layouts."""
+    nodes = [*kinds(graph, Block), *kinds(graph, Unblock)]
+    return [n for n in nodes if np.prod(graph.values[n.outputs[0]].type.shape[2:4]) > 1]
 
 
 def test_a_chain_becomes_one_node():
@@ -98,13 +114,18 @@ def test_batch_norm_sums_in_the_epilogue_of_the_convolution():
 
 def test_images_are_reordered_at_the_borders_alone():
     graph = compiled(training_step(*NETWORKS["batch_norm"]))
-    images = [
-        n
-        for n in (*kinds(graph, Block), *kinds(graph, Unblock))
-        if np.prod(graph.values[n.outputs[0]].type.shape[2:4]) > 1
-    ]
     # the input of 5 channels, once; its gradient is not wanted, and the mean over pixels ends the region
-    assert [next(iter(n.inputs.values())) for n in images] == ["x"]
+    assert [next(iter(n.inputs.values())) for n in reorders(graph)] == ["x"]
+
+
+def test_without_layouts_each_convolution_has_reorders_of_its_own():
+    graph = training_step(*NETWORKS["batch_norm"])
+    apart, together = compiled(graph, without=["assign_layouts"]), compiled(graph)
+    convolutions = [n for n in apart.nodes.values() if isinstance(getattr(n.op, "base", n.op), CONVOLUTIONS)]
+    assert len(reorders(together)) == 1 and len(reorders(apart)) >= len(convolutions) == 5
+    assert all(getattr(n.op, "base", n.op).blocked for n in convolutions)
+    norms = [n for n in apart.nodes.values() if hasattr(n.op, "expressions") and n.name.startswith("batch_norm")]
+    assert norms and all(apart.values[n.outputs[0]].type.rank < 5 for n in norms)
 
 
 def test_a_gpu_keeps_plain_images():

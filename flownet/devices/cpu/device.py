@@ -1,14 +1,15 @@
 """The CPU device: NumPy, the meaning of every op. A program is a flat list of functions without arguments.
 
-Everything is decided when the program is loaded: which array each step reads and writes is bound into its function.
+Everything is decided when the program is loaded: which array each step reads and writes is bound into its function. What depends on
+parameters alone, such as folded weights, is computed when one of them was written, and not in every run.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ from flownet.op.contract import wanted
 from flownet.op.failure import check_shape, failure_of
 from flownet.passes.order_nodes import order_nodes
 from flownet.passes.plan_memory import MemoryPlan, plan_memory
+from flownet.passes.unchanging import set_up_first, unchanging
 from flownet.types import TensorType
 
-__all__ = ["CPU", "CPUProgram", "CPUStorage", "HostTarget"]
+__all__ = ["CPU", "CPUProgram", "CPUStorage", "HostTarget", "Writes"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,18 @@ class HostTarget:
     family: str = "numpy"
 
 
+class Writes:
+    """How often parameters and states of a device were changed: by a write from outside, or by a run that updates them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class CPUStorage(Storage):
     """A NumPy array."""
 
-    def __init__(self, type: TensorType) -> None:
-        self.type = type
+    def __init__(self, type: TensorType, writes: Writes) -> None:
+        self.type, self.writes = type, writes
         self.array = np.zeros(_shape(type), type.dtype.numpy)
 
     def read(self) -> np.ndarray:
@@ -47,6 +56,7 @@ class CPUStorage(Storage):
 
     def write(self, array: np.ndarray) -> None:
         self.array[...] = array
+        self.writes.count += 1
 
 
 class CPU(Device):
@@ -54,26 +64,38 @@ class CPU(Device):
 
     name = "cpu"
     target = HostTarget()
+    decisions = ("set_up_first", "update_in_place", "plan_memory")
+
+    @cached_property
+    def writes(self) -> Writes:
+        return Writes()
 
     @property
     def description(self) -> str:
         return f"NumPy {np.__version__} on {platform.processor() or platform.machine()}"
 
     def storage(self, type: TensorType) -> CPUStorage:
-        return CPUStorage(type)
+        return CPUStorage(type, self.writes)
 
-    def load(self, graph: Graph, storages: Mapping[str, Storage]) -> CPUProgram:
-        return CPUProgram(graph, {name: storage.array for name, storage in storages.items()})  # type: ignore[attr-defined]
+    def load(self, graph: Graph, storages: Mapping[str, Storage], without: Collection[str] = ()) -> CPUProgram:
+        arrays = {name: storage.array for name, storage in storages.items()}  # type: ignore[attr-defined]
+        return CPUProgram(graph, arrays, self.writes, without)
 
 
 class CPUProgram(Program):
     """A graph as bound NumPy calls over one arena."""
 
-    def __init__(self, graph: Graph, stored: Mapping[str, np.ndarray]) -> None:
-        self.graph = graph
-        self.order = order_nodes(graph)
-        in_place = _updates_in_place(graph, self.order)
-        self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place)
+    def __init__(
+        self, graph: Graph, stored: Mapping[str, np.ndarray], writes: Writes, without: Collection[str] = ()
+    ) -> None:
+        self.graph, self.writes = graph, writes
+        still = () if "set_up_first" in without else unchanging(graph)
+        setup, run, kept = set_up_first(graph, order_nodes(graph), still)
+        self.order = [*setup, *run]
+        in_place = {} if "update_in_place" in without else _updates_in_place(graph, self.order)
+        if "plan_memory" in without:
+            kept = {value.name for value in graph.values.values() if value.producer}
+        self.memory: MemoryPlan = plan_memory(graph, self.order, external=in_place, kept=kept)
         try:
             self._arena = np.zeros(self.memory.arena_bytes + 64, np.uint8)
         except MemoryError:
@@ -93,14 +115,16 @@ class CPUProgram(Program):
         for result, state in in_place.items():
             self._arrays[result] = stored[state]
         scratch = Scratch()
-        steps = [self._step(node, scratch) for node in self.order]
+        before = [step for node in setup if (step := self._step(node, scratch, setup=True))]
+        steps = [step for node in run if (step := self._step(node, scratch))]
         steps += [
             Step(partial(np.copyto, stored[state], self._array(value)), _maker(graph, value), f"store {state}", "cpu")
             for state, value in graph.updates.items()
             if value not in in_place
         ]
-        self.steps = [step for step in steps if step is not None]
-        self._runs = [step.run for step in self.steps]
+        self.steps = [*before, *steps]
+        self._setup, self._runs = ([step.run for step in part] for part in (before, steps))
+        self._version = -1  # of `writes`, as of the last set-up
         inputs = sum(array.nbytes for array in self._inputs.values())
         self.peak_bytes = self.memory.arena_bytes + scratch.nbytes + inputs + sum(a.nbytes for a in stored.values())
 
@@ -108,23 +132,37 @@ class CPUProgram(Program):
         np.copyto(self._inputs[name], array)
 
     def run(self) -> None:
-        steps = iter(self._runs)
         with np.errstate(all="ignore"):  # what is not finite is found in the loss, not by warnings
-            try:
-                for step in steps:
-                    step()
-            except Exception as error:
-                at = len(self._runs) - steps.__length_hint__() - 1  # type: ignore[attr-defined]
-                nodes = [self.graph.nodes[name] for name in self.steps[at].nodes]
-                failure = failure_of(nodes[0].op, error) if nodes else error
-                if not isinstance(failure, FlownetError):
-                    raise
-                raise failure.placed([span for node in nodes for span in node.origin.spans]) from error
+            if self._version != self.writes.count:
+                self._perform(self._setup)
+            self._count_updates()
+            self._perform(self._runs)
+
+    def _perform(self, runs: Sequence[Callable[[], Any]]) -> None:
+        """Call the functions of steps; what fails names the place in the graph file."""
+        steps = iter(runs)
+        try:
+            for step in steps:
+                step()
+        except Exception as error:
+            at = len(runs) - steps.__length_hint__() - 1  # type: ignore[attr-defined]
+            nodes = [self.graph.nodes[name] for step in self.steps if step.run is runs[at] for name in step.nodes]
+            failure = failure_of(nodes[0].op, error) if nodes else error
+            if not isinstance(failure, FlownetError):
+                raise
+            raise failure.placed([span for node in nodes for span in node.origin.spans]) from error
+
+    def _count_updates(self) -> None:
+        """Tell other programs when this one is about to change parameters; what is set up for itself depends on none of those."""
+        if self.graph.updates:
+            self.writes.count += 1
+        self._version = self.writes.count
 
     def fetch(self, name: str) -> np.ndarray:
         return self._array(self.graph.outputs[name]).copy()
 
     def run_checked(self) -> str | None:
+        self._count_updates()
         with np.errstate(all="ignore"):
             for step in self.steps:
                 step.run()
@@ -147,7 +185,7 @@ class CPUProgram(Program):
                 self._arrays[name] = flat.view(value.type.dtype.numpy).reshape(_shape(value.type))
         return self._arrays[name]
 
-    def _step(self, node: Node, scratch: Scratch) -> Step | None:
+    def _step(self, node: Node, scratch: Scratch, setup: bool = False) -> Step | None:
         inputs = {argument: self._array(name) for argument, name in node.inputs.items()}
         outputs = {name: self._array(value) for name, value in zip(node.op.outputs, node.outputs, strict=True)}
         if node.op.is_view and len(outputs) == 1 and node.outputs[0] not in self.memory.offsets:
@@ -159,7 +197,7 @@ class CPUProgram(Program):
         types = {argument: self.graph.values[name].type for argument, name in node.inputs.items()}
         flops, _ = node.op.cost(types, [self.graph.values[name].type for name in node.outputs])
         nbytes = sum(array.nbytes for array in (*inputs.values(), *outputs.values()))
-        return Step(run, (node.name,), node.op.name, "cpu", int(flops), nbytes)  # type: ignore[arg-type]
+        return Step(run, (node.name,), node.op.name, "cpu", int(flops), nbytes, {"setup": setup})  # type: ignore[arg-type]
 
 
 def _maker(graph: Graph, value: str) -> tuple[str, ...]:

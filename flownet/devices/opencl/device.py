@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class OpenCL(Device):
     """
 
     name = "opencl"
+    decisions = ("set_up_first", "update_in_place", "plan_memory")
 
     def __init__(
         self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None,
@@ -70,11 +71,11 @@ class OpenCL(Device):
     def storage(self, type: TensorType) -> OpenCLStorage:
         return OpenCLStorage(self.pool, type)
 
-    def load(self, graph: Graph, storages: Mapping[str, Storage]) -> OpenCLProgram:
+    def load(self, graph: Graph, storages: Mapping[str, Storage], without: Collection[str] = ()) -> OpenCLProgram:
         if self.fallback == "warn":
             _tell_of_the_hosts_nodes(graph)
         with self.runtime.guarded("while a plan was made"):
-            program: Any = OpenCLProgram(self, graph, storages)  # type: ignore[arg-type]
+            program: Any = OpenCLProgram(self, graph, storages, without)  # type: ignore[arg-type]
         return program
 
     def peak_gflops(self) -> float:

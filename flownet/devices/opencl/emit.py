@@ -24,7 +24,7 @@ from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile, matmul, pa
 from flownet.devices.opencl.kernels.matmul import candidates as matmul_candidates
 from flownet.devices.opencl.kernels.reduction import reduction
 from flownet.devices.opencl.target import Target
-from flownet.graph import Graph, Kind, Node
+from flownet.graph import Graph, Node
 from flownet.kernels import (
     Block,
     Cast,
@@ -45,6 +45,7 @@ from flownet.kernels import (
     Unpool,
 )
 from flownet.op import Op
+from flownet.passes.unchanging import unchanging
 
 __all__ = ["Emitter", "Launch"]
 
@@ -77,6 +78,7 @@ class Emitter:
         self, graph: Graph, target: Target, choose: Callable[[Convolution, str], Choice | None] | None = None
     ) -> None:
         self.graph, self.target = graph, target
+        self.still = unchanging(graph)
         self.scratch: dict[str, int] = {}
         self.alias: dict[str, str] = {}
         self.prepared: dict[tuple, str] = {}
@@ -375,9 +377,7 @@ class Emitter:
 
     def _is_constant(self, value: str) -> bool:
         """Whether a value changes only when the user sets parameters: what is made of it alone is made then (see `schedule`)."""
-        name = self.buffer(value)
-        found = self.graph.values.get(name)
-        return found is not None and found.kind in (Kind.PARAMETER, Kind.CONSTANT) and name not in self.graph.updates
+        return self.buffer(value) in self.still
 
     def _packed(self, node: Node, problem: Matmul, tile: MatmulTile, b: str, launches: list[Launch]) -> str:
         """The buffer with `b` in panels; what fills it is appended to `launches` unless another product has seen to it."""

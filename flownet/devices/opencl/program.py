@@ -6,7 +6,7 @@ own, since workers that wait for each other would starve there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -37,18 +37,22 @@ class OpenCLProgram(Program):
 
     feeds_while_running = True  # inputs have two sets of buffers, which runs take in turn
 
-    def __init__(self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage]) -> None:
+    def __init__(
+        self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage], without: Collection[str] = ()
+    ) -> None:
         self.storages, self.runtime = storages, device.runtime
-        self._schedule(device, graph)
+        self._schedule(device, graph, without)
         self._place()
         self._stages = [*self.schedule.setup, *self.schedule.stages]
         self._setup_count = len(self.schedule.setup)
         self.launches = [launch for stage in self._stages for launch in stage.launches]
         total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
         self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
-        self.queue = self.runtime.queue if self.workers > 1 else self.runtime.alone_queue
-        self._events: list[Any] = [None, None]
         self._apart = not self.runtime.shares_memory  # what is fed and fetched is copied
+        # in the calling thread; but not behind copies of another device's queue, for which PoCL may then wait for ever
+        self._in_calling_thread = self.workers == 1 and not self._apart
+        self.queue = self.runtime.alone_queue if self._in_calling_thread else self.runtime.queue
+        self._events: list[Any] = [None, None]
         self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs for the next run, by name
         # PyOpenCL waits for a copy whose event nobody holds any more: these are held until the run is over
         self._copies: list[list[Any]] = [[], []]
@@ -74,18 +78,21 @@ class OpenCLProgram(Program):
             s.nbytes for s in storages.values()
         )
 
-    def _schedule(self, device: Any, graph: Graph) -> None:
+    def _schedule(self, device: Any, graph: Graph, without: Collection[str] = ()) -> None:
         """The launches, when they run, and where their buffers lie."""
         self.device, self.graph, self.target = device, graph, device.target
         self.order = order_nodes(graph)
         emitter = Emitter(graph, self.target, device.choose)
         launches = emitter.launches(self.order)
         self._emitter = emitter
-        launches = self._with_updates(launches)
+        launches = self._with_updates(launches, "update_in_place" not in without)
         sizes = self._sizes(launches)
         fixed = frozenset(v.name for v in (*graph.parameters, *graph.states, *graph.of_kind(Kind.CONSTANT)))
         kept = frozenset(self._at(name) for name in graph.outputs.values())
-        self.schedule: Schedule = schedule(launches, sizes, fixed, frozenset(graph.updates), kept)
+        changing = fixed if "set_up_first" in without else frozenset(graph.updates)
+        if "plan_memory" in without:
+            kept |= frozenset(sizes)
+        self.schedule: Schedule = schedule(launches, sizes, fixed, changing, kept)
 
     @classmethod
     def arena_bytes(cls, device: Any, graph: Graph) -> int:
@@ -101,7 +108,7 @@ class OpenCLProgram(Program):
         buffer = self._emitter.buffer(value)
         return self._in_place.get(buffer, buffer)
 
-    def _with_updates(self, launches: list[Launch]) -> list[Launch]:
+    def _with_updates(self, launches: list[Launch], in_place: bool) -> list[Launch]:
         """Let results that become states be written into the states at once where nobody reads the old value later; copies
         at the end for the others."""
         graph, emitter = self.graph, self._emitter
@@ -120,7 +127,8 @@ class OpenCLProgram(Program):
             buffer = emitter.buffer(result)
             made = writers.get(buffer, [])
             fine = (
-                len(made) == 1
+                in_place
+                and len(made) == 1
                 and made[0].kernel is not None
                 and buffer not in self._in_place
                 and not (fetched & {buffer, state})
@@ -210,7 +218,7 @@ class OpenCLProgram(Program):
         regions = _SLABS + len(self._slabs)
         self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
         source, parts = self.interpreter.source, self.interpreter.parts
-        self._program = runtime.build(source, f"`{self.graph.name}`", alone=self.workers == 1, parts=parts)
+        self._program = runtime.build(source, f"`{self.graph.name}`", alone=self._in_calling_thread, parts=parts)
         self._tables = [
             runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)
         ]
@@ -357,8 +365,13 @@ class OpenCLProgram(Program):
         runtime.busy = True
         self._downloaded = self._small_outputs
         self._events[self._current], self._copies[self._current] = event, copies
+        self._count_updates()
+
+    def _count_updates(self) -> None:
+        """Tell other programs that this one changed parameters; what is set up for itself depends on none of those."""
         if self.graph.updates:
             self.device.pool.version += 1
+        self._version = self.device.pool.version
 
     def _await_inputs(self) -> list[Any]:
         """Let all that is launched from now on see what was fed; the copies that it takes."""
@@ -404,7 +417,7 @@ class OpenCLProgram(Program):
         self.runtime.use(self.queue)
         self._await_inputs()
         self._ran = self._current
-        self._version = -1
+        self._count_updates()
         for index, stage in enumerate(self._stages):
             if self.target.kind == "gpu" or stage.on_host:
                 for launch in stage.launches:

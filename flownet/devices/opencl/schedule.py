@@ -7,7 +7,9 @@ Where a stage is a single work-group, and the next one too (a softmax of a small
 turn: nobody else would have had anything to do.
 
 A stage's buffers live at once; a buffer is free behind the last stage that reads it. What depends on parameters and constants alone, in a
-graph that does not change them (reordered filters in inference), is computed apart, in stages that run only when parameters were written.
+graph that does not change them (reordered filters in inference), is computed apart, in stages that run only when parameters were written. There
+a launch is a stage, and what is made for one layer stands together: of the folded weights of a deep network, which are reordered
+at once, only one lies in memory at a time.
 """
 
 from __future__ import annotations
@@ -44,7 +46,10 @@ class Stage:
 
 @dataclass
 class Schedule:
-    """The stages of a run, those of the set-up before it, and the arena's offsets in bytes by buffer."""
+    """The stages of a run, those of the set-up before it, and the arena's offsets in bytes by buffer.
+
+    Lifetimes count the stages of the set-up first; what a run reads of it lives to the end.
+    """
 
     setup: list[Stage]
     stages: list[Stage]
@@ -76,24 +81,36 @@ def schedule(
             setup.append(launch)
         else:
             run.append(launch)
-    setup_stages, stages = _stages(setup), _chained(_stages(run))
-    lives: dict[str, Lifetime] = {}
-    end = max(len(stages) - 1, 0)
-    for index, stage in enumerate(stages):
+    setup_stages, stages = [Stage([launch]) for launch in _by_need(setup, run)], _chained(_stages(run))
+    begin, end = len(setup_stages), max(len(setup_stages) + len(stages) - 1, 0)
+    first: dict[str, int] = {}
+    last: dict[str, int] = dict.fromkeys(kept, end)
+    for index, stage in enumerate([*setup_stages, *stages]):
         for launch in stage.launches:
             for name in (*launch.reads, *launch.writes):
-                if name in sizes:
-                    first = min(lives[name].first, index) if name in lives else index
-                    lives[name] = Lifetime(name, _aligned(sizes[name]), first, index)
-    for launch in setup:
-        for name in launch.writes:
-            lives[name] = Lifetime(name, _aligned(sizes[name]), 0, end)
-    for name in kept:
-        if name in sizes:
-            first = lives[name].first if name in lives else 0
-            lives[name] = Lifetime(name, _aligned(sizes[name]), first, end)
+                made = first.setdefault(name, index)
+                last[name] = max(last.get(name, 0), end if made < begin <= index else index)
+    lives = {
+        name: Lifetime(name, _aligned(sizes[name]), first.get(name, begin), at)
+        for name, at in last.items()
+        if name in sizes
+    }
     offsets, arena = place(list(lives.values()))
     return Schedule(setup_stages, stages, offsets, lives, arena)
+
+
+def _by_need(setup: Sequence[Launch], run: Sequence[Launch]) -> list[Launch]:
+    """The launches of the set-up in the order in which a run wants what they lead to."""
+    first: dict[str, int] = {}  # buffer -> the first launch of a run that needs it
+    for index, launch in enumerate(run):
+        for name in launch.reads:
+            first.setdefault(name, index)
+    needed: dict[int, int] = {}
+    for launch in reversed(setup):
+        index = needed[id(launch)] = min(first.get(name, len(run)) for name in launch.writes)
+        for name in launch.reads:
+            first[name] = min(first.get(name, index), index)
+    return sorted(setup, key=lambda launch: needed[id(launch)])  # stable: what comes first stays before what reads it
 
 
 def _aligned(nbytes: int) -> int:

@@ -51,6 +51,7 @@ class Conv2d(Op):
 
     name = "conv2d"
     category = "layer"
+    channel_axis = 1
 
     def checked(self) -> None:
         numbers = {name: getattr(self, name) for name in ("channels", "kernel", "stride", "dilation", "groups")}

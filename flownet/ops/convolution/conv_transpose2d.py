@@ -54,6 +54,7 @@ class ConvTranspose2d(Op):
 
     name = "conv_transpose2d"
     category = "layer"
+    channel_axis = 1
 
     def checked(self) -> None:
         numbers = {name: getattr(self, name) for name in ("channels", "kernel", "stride", "dilation", "groups")}
@@ -107,6 +108,10 @@ class ConvTranspose2d(Op):
         if x is None or weight is None:  # asked about db, which is a sum
             return 0
         return x.size * weight.shape[1] * weight.shape[2] * weight.shape[3]
+
+    def weight_channels(self, weight: TensorType) -> tuple[tuple[Dim, ...], tuple[Dim, ...]]:
+        c, per_group, *kernel = weight.shape
+        return (self.groups, c // self.groups, per_group, *kernel), (self.groups, 1, per_group, 1, 1)
 
     def _size(self, size: tuple[Dim, ...], x: object) -> tuple[Dim, Dim]:
         """(height, width) of the output."""

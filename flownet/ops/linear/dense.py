@@ -33,6 +33,7 @@ class Dense(Op):
 
     name = "dense"
     category = "layer"
+    channel_axis = -1
 
     def checked(self) -> None:
         if self.units < 1:
