@@ -30,6 +30,8 @@ from tests.training.small import graph_of, network
 
 pytestmark = pytest.mark.opencl
 
+SIZE = 1 << 15  # an output of 128 KB is copied when it is fetched; smaller ones come with the step
+
 
 @pytest.fixture(params=device_ids())
 def device(request):
@@ -53,15 +55,15 @@ def diagnostic(call):
 def exponential(device):
     graph = Graph()
     g = Builder(graph)
-    x = g.input("x", TensorType(DType.float32, (4,)))
+    x = g.input("x", TensorType(DType.float32, (SIZE,)))
     graph.output(g.add(op("mul"), g.add(op("exp"), x), x, name="y").name)
     plan = Session(device).plan(graph, {})
-    plan({"x": np.ones(4, np.float32)})
+    plan({"x": np.ones(SIZE, np.float32)})
     return plan
 
 
 CALLS = {
-    "feed": lambda plan: plan.program.feed("x", np.ones(4, np.float32)),
+    "feed": lambda plan: plan.program.feed("x", np.ones(SIZE, np.float32)),
     "run": lambda plan: plan.program.run(),
     "run_checked": lambda plan: plan.program.run_checked(),
     "fetch": lambda plan: plan.program.fetch(next(iter(plan.graph.outputs))),
