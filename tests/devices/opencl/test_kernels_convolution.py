@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import resource
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from flownet.devices.opencl.kernels import gpu
-from flownet.devices.opencl.kernels.convolution import candidates, transposed
+from flownet.devices.opencl.kernels.convolution import Choice, candidates, transposed
+from flownet.devices.opencl.kernels.direct import Tile
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand, Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
 from flownet.devices.opencl.target import Target
@@ -134,6 +139,68 @@ def test_forward(p, run, target):
     for choice in best_of_each(p, "forward", target):
         out = run((choice.prepare(), choice.compute()), X=found, W=w)["Y"]
         close(choice, from_blocked(out, y.shape, target.vector), y, scale)
+
+
+MANY_WEIGHTS = [  # some of them are asked for ahead of their use
+    Convolution(1, 160, 7, 7, 464, (1, 1)),
+    Convolution(2, 144, 9, 9, 512, (1, 1), (2, 2)),
+    Convolution(1, 96, 7, 5, 96, padding=SAME),
+    Convolution(2, 48, 14, 14, 192, padding=SAME),
+]
+
+
+@pytest.mark.parametrize("p", MANY_WEIGHTS, ids=lambda p: p.label("p"))
+def test_every_candidate_for_few_pixels_and_many_weights(p, run, target):
+    x, w, dy = images(p)
+    (y, _, _), (scale, _, _) = by_definition(p, x, w, dy), by_definition(p, abs(x), abs(w), abs(dy))
+    choices = candidates(p, "forward", target)
+    assert any("PREFETCH(" in line for choice in choices for line in choice.compute().body)
+    for choice in choices:
+        out = run((choice.prepare(), choice.compute()), X=to_blocked(x, target.vector), W=w)["Y"]
+        close(choice, from_blocked(out, y.shape, target.vector), y, scale)
+
+
+@pytest.mark.parametrize("rows", [2, 4, 6, 8])
+@pytest.mark.parametrize("p", [MANY_WEIGHTS[0], MANY_WEIGHTS[2]], ids=lambda p: p.label("p"))
+def test_a_last_tile_of_rows_is_moved_back(p, rows, run, target):
+    """Tiles of two lines of an image of seven, in work-groups that end inside of it and behind it; the sums over all
+    elements show that what is computed twice counts once."""
+    x, w, dy = images(p)
+    (y, _, _), (scale, _, _) = by_definition(p, x, w, dy), by_definition(p, abs(x), abs(w), abs(dy))
+    tile = Tile(2 * p.output[1], 1, rows, 5, lines=2)
+    choice = Choice(p, "forward", target, "direct", tile, 0.0)
+    kernel = choice.compute(Epilogue(sums=("acc",)))
+    out = run((choice.prepare(), kernel), X=to_blocked(x, target.vector), W=w)
+    close(choice, from_blocked(out["Y"], y.shape, target.vector), y, scale)
+    channels = p.filters
+    sums = out["partials"].reshape(-1, -(-channels // target.vector) * target.vector)[:, :channels].sum(0)
+    close(choice, sums, y.sum((0, 2, 3)), scale.sum((0, 2, 3)))
+
+
+@pytest.mark.parametrize("stack", [1 << 20, 4 << 20])
+def test_no_work_group_takes_more_private_memory_than_a_thread_has(stack):
+    target = replace(Target(vector=16, registers=32), private_bytes=stack)
+    for channels, size, kernel in (
+        (512, 28, 3),
+        (256, 112, 1),
+        (1024, 14, 3),
+        (64, 224, 3),
+        (2048, 7, 1),
+        (256, 56, 5),
+    ):
+        p = Convolution(2, channels, size, size, 256, (kernel, kernel), padding=((kernel // 2,) * 2,) * 2)
+        for direction in ("forward", "input_gradient"):
+            for choice in candidates(p, direction, target):
+                text = "\n".join(choice.compute(prologue=Prologue("x * a", ("a",))).body)
+                floats = sum(int(size) for size in re.findall(r"float \w+\[(\d+)\] __attribute__", text))
+                assert 0 < 4 * floats <= stack, (p, choice.shape)
+
+
+def test_threads_without_a_limit_of_stack_have_two_megabytes(run, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (resource.RLIM_INFINITY,) * 2)
+    assert Target.of(run.device).private_bytes == 1 << 20
+    monkeypatch.setattr("resource.getrlimit", lambda which: (8 << 20, resource.RLIM_INFINITY))
+    assert Target.of(run.device).private_bytes == 4 << 20
 
 
 @pytest.mark.parametrize("p", PROBLEMS, ids=lambda p: p.label("p"))
