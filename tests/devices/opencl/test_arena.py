@@ -24,17 +24,18 @@ def device():
 
 
 def spans(program):
-    """Buffer -> (first stage, last stage, bytes): from who reads and writes it, by launch."""
+    """Buffer -> (first stage, last stage, bytes): from who reads and writes it, by launch. The stages of the set-up come first, and
+    what a later run reads of theirs must stay for all runs."""
     schedule, at, sizes = program.schedule, {}, {}
-    end = len(schedule.stages) - 1
-    for index, stage in enumerate(schedule.stages):
+    begin, stages = len(schedule.setup), [*schedule.setup, *schedule.stages]
+    end = len(stages) - 1
+    for index, stage in enumerate(stages):
         for launch in stage.launches:
             for name in (*launch.reads, *launch.writes):
                 at.setdefault(name, []).append(index)
-    for stage in schedule.setup:  # made before the first stage, for all of them
-        for launch in stage.launches:
-            for name in launch.writes:
-                at[name] = [0, end]
+    for indices in at.values():
+        if min(indices) < begin <= max(indices):
+            indices.append(end)
     for name in program.graph.outputs.values():
         at.setdefault(program._at(name), []).append(end)
     for name in schedule.offsets:
@@ -63,7 +64,7 @@ def test_the_arena_is_what_is_alive_at_the_fullest_stage(device, name, mode, bat
     program = Session(device).plan(graph, dict.fromkeys(graph.symbols(), batch)).program
     found = spans(program)
     fullest = 0
-    for stage in range(len(program.schedule.stages)):
+    for stage in range(len(program.schedule.setup) + len(program.schedule.stages)):
         alive = [n for n, (first, last, _) in found.items() if first <= stage <= last]
         fullest = max(fullest, sum(found[n][2] for n in alive))
         places = sorted((program.schedule.offsets[n], found[n][2]) for n in alive)
