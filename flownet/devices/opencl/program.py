@@ -66,6 +66,7 @@ class OpenCLProgram(Program):
                 self._checks.setdefault(node.inputs["x"], []).append(node)
         small = {n for n, v in graph.outputs.items() if int(graph.values[v].type.nbytes) <= _DOWNLOADED}  # type: ignore[arg-type]
         self._small_outputs = frozenset(small) if self._apart else frozenset()
+        self._pool, self._updates = device.pool, bool(graph.updates)
         self._version = -1
         if self.target.kind == "gpu":
             self._segments = self._separate_launches()
@@ -352,9 +353,9 @@ class OpenCLProgram(Program):
         try:
             copies = self._await_inputs() if self._stale or self._apart else []
             self._ran = current
-            if self._setup is not None and self._version != self.device.pool.version:
+            if self._setup is not None and self._version != self._pool.version:
                 self._setup()
-                self._version = self.device.pool.version
+                self._version = self._pool.version
             event = None
             for step in self._segments[current]:
                 event = step() or event
@@ -366,7 +367,7 @@ class OpenCLProgram(Program):
             raise runtime.failed(error) from None
         runtime.busy = True
         self._events[current] = event
-        if self.graph.updates:
+        if self._updates:
             self._count_updates()
 
     def _begin_downloads(self, copies: list[Any]) -> None:
@@ -378,9 +379,9 @@ class OpenCLProgram(Program):
 
     def _count_updates(self) -> None:
         """Tell other programs that this one changed parameters; what is set up for itself depends on none of those."""
-        if self.graph.updates:
-            self.device.pool.version += 1
-        self._version = self.device.pool.version
+        if self._updates:
+            self._pool.version += 1
+        self._version = self._pool.version
 
     def _await_inputs(self) -> list[Any]:
         """Let all that is launched from now on see what was fed; the copies that it takes."""
@@ -398,15 +399,15 @@ class OpenCLProgram(Program):
     def fetch(self, name: str) -> np.ndarray:
         if self.runtime.busy:
             self.runtime.finish()
-        self._forget_runs()
         region, offset, nbytes, view = self._outputs.get((name, self._ran)) or self._output(name)
         if self._apart and name not in self._downloaded:
             region.to_host(offset, nbytes)
+        self._forget_runs()
         return view.copy()
 
     def _forget_runs(self) -> None:
         """All runs are over: neither their inputs nor their copies are waited for any more."""
-        self._events = [None, None]
+        self._events[0] = self._events[1] = None
         if self._apart:
             self._copies = [[], []]
 
