@@ -69,10 +69,12 @@ class FlowNet:
         program = net.plan(**dict.fromkeys(sorted(net.inference.symbols()), row.batch)).program
         (output,) = net.graph.outputs
 
+        feed, run, fetch, image, x = program.feed, program.run, program.fetch, network.input, network.x
+
         def step():
-            program.feed(network.input, network.x)
-            program.run()
-            return program.fetch(output)
+            feed(image, x)
+            run()
+            return fetch(output)
 
         step.facts = _facts(program)
         return step
