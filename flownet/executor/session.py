@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Session:
         self.storages: dict[str, Storage] = {}
         self.trainable: set[str] = set()
         self._plans: dict[tuple, Plan] = {}
+        self._in_turn = RLock()  # runs of a plan share its buffers
 
     # -- parameters and states ---------------------------------------------------------------------------------------------
 
@@ -123,9 +125,10 @@ class Session:
         return plan
 
     def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run `graph` on arrays; their shapes say the sizes of its symbols."""
+        """Run `graph` on arrays; their shapes say the sizes of its symbols. Threads that call it at once take turns."""
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
-        return self.plan(graph, sizes_of(graph, arrays))(arrays)
+        with self._in_turn:
+            return self.plan(graph, sizes_of(graph, arrays))(arrays)
 
 
 def _listed(names: Sequence[str], told: Callable[[str], str]) -> list[str]:

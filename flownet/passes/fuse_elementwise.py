@@ -174,3 +174,5 @@ def _join(graph: Graph, producer: Node, node: Node, users: dict[str, list[Node]]
         if value in users:
             users[value] = [joint if user.name in (node.name, producer.name) else user for user in users[value]]
             users[value] = list({user.name: user for user in users[value]}.values())
+    for value in producer.outputs:  # the joint node makes them: it reads them no more
+        users[value] = [user for user in users[value] if user.name != node.name]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -42,6 +45,18 @@ def test_a_run_computes_what_numpy_computes() -> None:
     y = session.run(graph, {"x": x})["y"]
     weights = session.read()
     np.testing.assert_allclose(y, x @ weights["y.weight"].T + weights["y.bias"], rtol=1e-6)
+
+
+def test_threads_get_the_outputs_of_their_own_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, graph = Session(CPU()), dense_graph()
+    xs = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+    want = [session.run(graph, {"x": x})["y"] for x in xs]
+    program = session.plan(graph, {"N": 2}).program
+    once = program.run
+    monkeypatch.setattr(program, "run", lambda: (time.sleep(0.01), once(), time.sleep(0.01)))  # the others' turn
+    with ThreadPoolExecutor(4) as threads:
+        got = list(threads.map(lambda x: session.run(graph, {"x": x})["y"], xs))
+    np.testing.assert_array_equal(got, want)
 
 
 def test_any_batch_size_runs_and_each_has_one_plan() -> None:

@@ -83,6 +83,18 @@ def test_what_others_read_too_becomes_a_second_output():
     assert len(node.outputs) == 2
 
 
+def test_a_fetched_value_that_its_reader_makes_joins_on():
+    graph = Graph()
+    g = Builder(graph)
+    x = g.input("x", f32(4, 5))
+    first = elementwise(g, "exp(a)", a=x)
+    second = elementwise(g, "a + 1", a=first)
+    third = elementwise(g, "a * 2", a=second)
+    graph.outputs = {"first": first.name, "third": third.name}
+    (node,) = fuse_elementwise(graph).nodes.values()
+    assert set(node.outputs) == {first.name, third.name}
+
+
 def test_no_fusion_round_a_product():
     """y = f(x), z = y + product(y): joining f and the sum would make a circle."""
     graph = Graph()
