@@ -41,6 +41,36 @@ def _pool(g: Builder) -> Value:
     return g.add(MaxPool(3, 2, 1), g.input("x", TensorType(DType.float32, (2, 19, 11, 11))))[0]
 
 
+def _unpooling(g: Builder) -> Value:
+    from flownet.ops.pooling.max_pool import MaxPool
+    from flownet.ops.pooling.max_unpool import MaxUnpool
+
+    x = g.input("x", TensorType(DType.float32, (2, 19, 12, 12)))
+    return g.add(MaxUnpool(2), *g.add(MaxPool(2), x))
+
+
+def _transposed(g: Builder) -> Value:
+    from flownet.ops.convolution.conv_transpose2d import ConvTranspose2d
+
+    x = g.input("x", TensorType(DType.float32, (2, 20, 7, 7)))
+    return g.add(ConvTranspose2d(18, kernel=4, stride=2, padding=1), x)
+
+
+def _copies(g: Builder) -> Value:
+    from flownet.ops.shape.pad import Pad
+    from flownet.ops.shape.transpose import Transpose
+
+    x = g.input("x", TensorType(DType.float32, (3, 5, 17)))
+    return g.add(Transpose((2, 0, 1)), g.add(Pad(((1, 2), (3, 1)), "reflect"), x))
+
+
+def _cross_entropy(g: Builder) -> Value:
+    from flownet.ops.loss.cross_entropy import CrossEntropy
+
+    x = g.input("x", TensorType(DType.float32, (9, 21)))
+    return g.add(CrossEntropy(), x, g.constant(np.arange(9, dtype=np.int32) * 2))
+
+
 def _elementwise(g: Builder) -> Value:
     from flownet.expression import parse
     from flownet.op import Elementwise
@@ -59,18 +89,22 @@ FAMILIES: dict[str, Callable[[Builder], Value]] = {
     "elementwise": _elementwise,
     "matrix product": _dense,
     "reduction, softmax": _softmax,
+    "cross entropy": _cross_entropy,
     "batch norm": _batch_norm,
     "pooling": _pool,
+    "unpooling": _unpooling,
+    "copies": _copies,
     "convolution 3x3": lambda g: _conv(g, 32, 32, 12, kernel=3, padding=1),
     "convolution 5x5": lambda g: _conv(g, 20, 18, 11, kernel=5, padding=2),
     "convolution stride 2": lambda g: _conv(g, 16, 32, 11, kernel=3, padding=1, stride=2),
     "convolution few channels": lambda g: _conv(g, 3, 16, 13, kernel=3, padding=1),
+    "convolution transposed": _transposed,
     "convolution depthwise": lambda g: _conv(g, 24, 24, 9, kernel=3, padding=1, groups=24),
 }
 
 
 def selftest(name: str) -> dict[str, str]:
-    """Kernel family -> "ok", or what is wrong with it. Forward and, through a training loss, all gradients.
+    """Kernel family -> "ok", or what is wrong with it. Forward and, through the sum of the results, all gradients.
 
     Of convolutions every candidate is tried, also those that are not the first choice; one that is wrong is set aside for good, and
     the family is looked at again with the next one. A family that is wrong all the same is kept as the device's failure.
