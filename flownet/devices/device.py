@@ -60,7 +60,7 @@ class Program(ABC):
 
     steps: Sequence[Step]
     peak_bytes: int
-    feeds_while_running: ClassVar[bool] = False
+    feeds_while_running: bool = False
 
     @abstractmethod
     def feed(self, name: str, array: np.ndarray) -> None:

@@ -36,7 +36,7 @@ class OpenCL(Device):
     """
 
     name = "opencl"
-    decisions = ("set_up_first", "update_in_place", "plan_memory")
+    decisions = ("set_up_first", "update_in_place", "plan_memory", "calling_thread")
 
     def __init__(
         self, name: str = "opencl", *, fallback: str = "warn", kernels: Mapping[str, Any] | None = None,

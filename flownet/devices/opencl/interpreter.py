@@ -1,9 +1,13 @@
 """A whole program as one kernel: functions, and a table that says in which order and over which memory they run.
 
 Why: a launch costs 2 to 4 microseconds, and a dependent one must wait until the other cores' threads have been woken, which takes longer than
-many kernels run. One launch of a worker a core runs all stages instead; workers take work-groups off a counter, and
-wait on a second counter until a stage is done (`kernels.persistent` has the argument why this always ends). And a table costs
-nothing to compile: ResNet-110's training step has some 1,500 launches, but few different functions.
+many kernels run. Instead a worker a core runs all stages; workers take work-groups off a counter, and wait on a second
+counter until a stage is done. This always ends, however many workers there are and whenever they come: a worker waits
+only for work-groups that another one has taken, which finishes them without waiting for anybody. And a table costs nothing
+to compile: ResNet-110's training step has some 1,500 launches, but few different functions.
+
+Who the workers are is another matter: the device's own threads (`device_threads`), or the calling thread and those that stand
+by it (`calling_thread`). Each adds the kernel that is launched.
 
 Tables (int): stages (first entry, shares of work, work-groups of a share); entries (end and begin within the stage, function, two sizes of
 the grid, the two extra numbers of a flat kernel, first pointer); pointers (region, offset in floats).
@@ -22,25 +26,25 @@ from flownet.devices.opencl.kernels.kernel import Kernel, product
 from flownet.devices.opencl.schedule import Stage
 from flownet.graph import Node
 
-__all__ = ["Interpreter", "Place", "counter_ints"]
+__all__ = ["COUNTER", "Interpreter", "Place", "counters"]
 
-_SPREAD = 16  # ints between counters: a cache line each
+COUNTER = 32  # ints that the two counters of a stage take: a cache line each
 _ENTRY = 8
 
 Place = tuple[int, int]  # region, offset in floats
 
 
-def counter_ints(stages: int) -> int:
-    """How many ints the counters of that many stages take."""
-    return (2 * stages + 1) * _SPREAD
+def counters(stages: int) -> np.ndarray:
+    """Counters of that many stages, and one more at the end, all 0."""
+    return np.zeros((stages + 1) * COUNTER, np.int32)
 
 
 @dataclass
 class Interpreter:
-    """The source of a program's kernel `run`, and its tables.
+    """The source of a program's functions, and its tables.
 
-    Arguments of `run`: a pointer for each region, stages, entries, pointers, counters (int), the first stage and the one behind
-    the last. `parts` says which lines compute which nodes.
+    `work` runs stages, for one of the workers: pointers to the regions, stages, entries, pointers, counters (int), the first stage
+    and the one behind the last. `clear` sets their counters back. `parts` says which lines compute which nodes.
     """
 
     source: str
@@ -50,8 +54,12 @@ class Interpreter:
     parts: tuple[Part, ...] = ()
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], regions: int, workers: int) -> Interpreter:
-        """The program of device stages; host stages get empty rows."""
+    def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], space: str, shared: bool) -> Interpreter:
+        """The program of device stages; host stages get empty rows.
+
+        space:  address space of the array of pointers to the regions
+        shared: whether more than one worker runs it
+        """
         functions: dict[tuple, int] = {}
         nodes: list[list[Node]] = []
         texts: list[str] = []
@@ -83,7 +91,7 @@ class Interpreter:
                 total += count
                 pointer_rows += [places[launch.buffers[a.name]] for a in kernel.arguments]
             stage_rows.append((first, 1, total) if stage.in_turn else (first, total, 1))
-        parts = [*preambles, *texts, _main(cases, regions, workers)]
+        parts = [*preambles, *texts, _work(cases, space, shared)]
         return cls(
             "\n".join(parts) + "\n",
             np.array(stage_rows or [(0, 0, 0)], np.int32),
@@ -126,9 +134,7 @@ def _case(kernel: Kernel, number: int) -> str:
     return f"case {number}: f{number}({', '.join([*pointers, 'g0', 'g1', 'g2'])}); break;"
 
 
-def _main(cases: Sequence[str], regions: int, workers: int) -> str:
-    bases = ", ".join(f"b{i}" for i in range(regions))
-    arguments = ", ".join(f"__global float* b{i}" for i in range(regions))
+def _work(cases: Sequence[str], space: str, shared: bool) -> str:
     task = [
         f"__global const int* const e = entries + at * {_ENTRY};",
         "const int t = n - e[1], x = e[3], y = e[4];",
@@ -138,44 +144,36 @@ def _main(cases: Sequence[str], regions: int, workers: int) -> str:
         *cases,
         "}",
     ]
-    if workers == 1:
-        loop = ["for (int n = 0; n < total * share; n++) {", "while (n >= entries[at * 8]) at++;", *task, "}"]
-        done = []
-    else:
+    if shared:
         loop = [
-            f"volatile __global int* const c = counters + s * {2 * _SPREAD};",
+            f"volatile __global int* const c = counters + s * {COUNTER};",
             "for (;;) {",
             "const int i = atomic_inc(c);",
             "if (i >= total) break;",
             "for (int n = i * share; n < (i + 1) * share; n++) {",
-            "while (n >= entries[at * 8]) at++;",
+            f"while (n >= entries[at * {_ENTRY}]) at++;",
             *task,
             "}",
             "mem_fence(CLK_GLOBAL_MEM_FENCE);",
-            f"atomic_inc(c + {_SPREAD});",
+            f"atomic_inc(c + {COUNTER // 2});",
             "}",
-            f"while (c[{_SPREAD}] < total) ;",
+            f"while (c[{COUNTER // 2}] < total) ;",
             "mem_fence(CLK_GLOBAL_MEM_FENCE);",
         ]
-        done = [
-            f"volatile __global int* const left = counters + all * {2 * _SPREAD};",
-            f"if (atomic_inc(left) == {workers - 1}) {{",
-            f"for (int s = first; s < last; s++) {{ counters[s * {2 * _SPREAD}] = 0; counters[s * {2 * _SPREAD} + {_SPREAD}] = 0; }}",
-            "*left = 0;",
-            "}",
-        ]
+    else:
+        loop = ["for (int n = 0; n < total * share; n++) {", f"while (n >= entries[at * {_ENTRY}]) at++;", *task, "}"]
     return "\n".join(
         [
             "#define P(k) (bases[q[2 * (k)]] + q[2 * (k) + 1])",
-            "__kernel __attribute__((reqd_work_group_size(1, 1, 1)))",
-            f"void run({arguments}, __global const int* stages, __global const int* entries, __global const int* pointers,",
-            "volatile __global int* counters, const int first, const int last, const int all) {",
-            f"__global float* bases[{regions}] = {{{bases}}};",
+            f"__attribute__((noinline)) void work(__global float* {space} const* bases, __global const int* stages,",
+            "__global const int* entries, __global const int* pointers, volatile __global int* counters, const int first, const int last) {",
             "for (int s = first; s < last; s++) {",
             "int at = stages[3 * s]; const int total = stages[3 * s + 1], share = stages[3 * s + 2];",
             *loop,
             "}",
-            *done,
+            "}",
+            "void clear(volatile __global int* counters, const int first, const int last) {",
+            f"for (int s = first; s < last; s++) {{ counters[s * {COUNTER}] = 0; counters[s * {COUNTER} + {COUNTER // 2}] = 0; }}",
             "}",
         ]
     )

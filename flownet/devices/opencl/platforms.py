@@ -10,9 +10,10 @@ from typing import Any
 from flownet.devices.opencl.target import pin_pocl_threads
 from flownet.errors import FlownetError
 
-__all__ = ["Found", "calling_thread_device", "driver_problems", "find", "found_devices"]
+__all__ = ["Found", "calling_thread_devices", "driver_problems", "find", "found_devices"]
 
 _CALLING_THREAD = "basic"  # PoCL's second kind of processor device, and how its name begins
+_MOST_THREADS = 8  # more would not make a small program faster
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def driver_problems() -> tuple[str, ...]:
 @functools.cache
 def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
     pin_pocl_threads()
-    os.environ.setdefault("POCL_DEVICES", f"pthread {_CALLING_THREAD}")
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    os.environ.setdefault("POCL_DEVICES", " ".join(["pthread", *[_CALLING_THREAD] * threads]))
     try:
         import pyopencl as cl
     except Exception as error:  # an ImportError, or what the libraries that it loads raise
@@ -110,14 +112,14 @@ def _name_of(handle: Any) -> str:
         return "without a name"
 
 
-def calling_thread_device(handle: Any) -> Any:
-    """The device of the same platform that runs kernels in the thread that launches them, or None.
+def calling_thread_devices(handle: Any) -> tuple[Any, ...]:
+    """The devices of the same platform that run kernels in the thread that launches them.
 
-    It wakes nobody: on PoCL a launch with its wait takes 2 µs there, and 8 to 25 µs where a pool of threads waits for work.
+    They wake nobody: on PoCL a launch with its wait takes 1 µs there, and 8 to 25 µs where a pool of threads waits for work.
     """
     if _runs_in_calling_thread(handle):
-        return None
-    return next((h for h in handle.platform.get_devices() if _runs_in_calling_thread(h)), None)
+        return ()
+    return tuple(h for h in handle.platform.get_devices() if _runs_in_calling_thread(h))
 
 
 def _runs_in_calling_thread(handle: Any) -> bool:

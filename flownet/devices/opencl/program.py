@@ -1,7 +1,8 @@
 """A graph made ready for an OpenCL device: launches, memory, and the loop that runs them.
 
-On a CPU all launches between two nodes of the host are one launch of the interpreter. On a GPU each is a launch of its
-own, since workers that wait for each other would starve there.
+On a CPU all launches between two nodes of the host are one launch of the interpreter: of a small program in the calling
+thread and those that stand by it, of others on the device's own threads. On a GPU each is a launch of its own, since workers
+that wait for each other would starve there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import numpy as np
 
 from flownet.devices.device import Program, Step
 from flownet.devices.lack_of_memory import largest_values
+from flownet.devices.opencl.calling_thread import CallingThread
+from flownet.devices.opencl.device_threads import DeviceThreads
 from flownet.devices.opencl.emit import Emitter, Launch
-from flownet.devices.opencl.interpreter import Interpreter, Place, counter_ints
+from flownet.devices.opencl.interpreter import Place
 from flownet.devices.opencl.memory import ALIGNMENT, OpenCLStorage, Region
 from flownet.devices.opencl.schedule import Schedule, Stage, schedule
 from flownet.errors import FlownetError
@@ -29,29 +32,28 @@ __all__ = ["OpenCLProgram"]
 
 _ARENA, _INPUTS, _CONSTANTS, _SLABS = range(4)
 _DOWNLOADED = 1 << 16  # bytes of an output up to which a run brings it to the host unasked: a loss, a metric's counts
-_SMALL = 1 << 18  # operations of a whole run below which a second worker would only be waited for
+_OF_ONE = 1 << 18  # operations and bytes of a whole run below which a second worker would only be waited for
+_OF_EACH = 1 << 22  # and for each worker of a small program
+_SMALL = 1 << 28  # for each compute unit: a run below takes so little time that to wake threads would be much of it
 
 
 class OpenCLProgram(Program):
     """See the module. `launches` are in the order of stages."""
-
-    feeds_while_running = True  # inputs have two sets of buffers, which runs take in turn
 
     def __init__(
         self, device: Any, graph: Graph, storages: Mapping[str, OpenCLStorage], without: Collection[str] = ()
     ) -> None:
         self.storages, self.runtime = storages, device.runtime
         self._schedule(device, graph, without)
-        self._place()
         self._stages = [*self.schedule.setup, *self.schedule.stages]
         self._setup_count = len(self.schedule.setup)
         self.launches = [launch for stage in self._stages for launch in stage.launches]
-        total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
-        self.workers = 1 if total < _SMALL and self.target.kind == "cpu" else self.target.units
+        self._choose_workers(without)
+        self._place()
         self._apart = not self.runtime.shares_memory  # what is fed and fetched is copied
-        # in the calling thread; but not behind copies of another device's queue, for which PoCL may then wait for ever
-        self._in_calling_thread = self.workers == 1 and not self._apart
-        self.queue = self.runtime.alone_queue if self._in_calling_thread else self.runtime.queue
+        # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
+        # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
+        self._waits_first = self._in_calling_thread or (self.target.kind == "cpu" and self.workers > 1)
         self._events: list[Any] = [None, None]
         self._uploads: list[dict[str, Any]] = [{}, {}]  # copies of inputs for the next run, by name
         # PyOpenCL waits for a copy whose event nobody holds any more: these are held until the run is over
@@ -78,6 +80,20 @@ class OpenCLProgram(Program):
         self.peak_bytes = sum(region.nbytes for region in (self.arena, *self.inputs, self.constants)) + sum(
             s.nbytes for s in storages.values()
         )
+
+    def _choose_workers(self, without: Collection[str]) -> None:
+        """How many threads share the work, and whether they are the device's own or the calling one and its standbys."""
+        total = sum(launch.kernel.flops + launch.kernel.bytes for launch in self.launches if launch.kernel)
+        of_a_cpu, units = self.target.kind == "cpu", self.target.units
+        self.workers = 1 if of_a_cpu and total < _OF_ONE else units
+        self._in_calling_thread = False
+        if of_a_cpu and total < _SMALL * units and "calling_thread" not in without and self.runtime.crew is not None:
+            threads = len(self.runtime.crew.devices)
+            self._in_calling_thread = threads >= min(self.workers, 2)
+            if self._in_calling_thread:
+                self.workers = min(self.workers, threads, max(2, total // _OF_EACH))
+        # inputs of a program that goes on behind the caller's back have two sets of buffers, which runs take in turn
+        self.feeds_while_running = not self._in_calling_thread
 
     def _schedule(self, device: Any, graph: Graph, without: Collection[str] = ()) -> None:
         """The launches, when they run, and where their buffers lie."""
@@ -185,7 +201,7 @@ class OpenCLProgram(Program):
             self.places[value.name] = (_INPUTS, offset // 4)
             offset += -(-int(value.type.nbytes) // ALIGNMENT) * ALIGNMENT  # type: ignore[arg-type]
         what = f"the inputs of `{graph.name}`"
-        self.inputs = [Region(runtime, offset, what), Region(runtime, offset, what)]
+        self.inputs = [Region(runtime, offset, what) for _ in range(1 + self.feeds_while_running)]
         self._fed = [
             {name: region.view(at, type_) for name, (at, type_) in self._input_at.items()} for region in self.inputs
         ]
@@ -215,16 +231,10 @@ class OpenCLProgram(Program):
     # -- one launch for all ------------------------------------------------------------------------------------------------
 
     def _interpreted(self) -> list[list[Callable[[], Any]]]:
-        runtime = self.runtime
-        regions = _SLABS + len(self._slabs)
-        self.interpreter = Interpreter.of(self._stages, self.places, regions, self.workers)
-        source, parts = self.interpreter.source, self.interpreter.parts
-        self._program = runtime.build(source, f"`{self.graph.name}`", alone=self._in_calling_thread, parts=parts)
-        self._tables = [
-            runtime.buffer_of(t) for t in (self.interpreter.stages, self.interpreter.entries, self.interpreter.pointers)
-        ]
-        self._counters = runtime.buffer_of(np.zeros(counter_ints(len(self._stages)), np.int32))
-        self._kernels: list[Any] = []
+        way = CallingThread if self._in_calling_thread else DeviceThreads
+        sets = [self._regions(current) for current in range(len(self.inputs))]
+        self._interpreter = way(self.runtime, self._stages, self.places, sets, self.workers, f"`{self.graph.name}`")
+        self._launcher = self._interpreter.launcher
         spans: list[tuple[int, int] | Node] = []
         begin = self._setup_count
         for index in range(begin, len(self._stages)):
@@ -236,25 +246,13 @@ class OpenCLProgram(Program):
         if begin < len(self._stages):
             spans.append((begin, len(self._stages)))
         self._setup = self._launcher(0, self._setup_count, 0) if self._setup_count else None
-        segments = []
-        for current in (0, 1):
-            segments.append(
-                [
-                    self._launcher(*span, current) if isinstance(span, tuple) else partial(self._on_host, span, current)
-                    for span in spans
-                ]
-            )
-        return segments
-
-    def _launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
-        """A function that launches stages `first` up to `last`, arguments set once."""
-        cl = self.runtime.cl
-        kernel = cl.Kernel(self._program, "run")
-        buffers = [region.buffer for region in self._regions(current)]
-        numbers = [np.int32(n) for n in (first, last, len(self._stages))]
-        kernel.set_args(*buffers, *self._tables, self._counters, *numbers)
-        self._kernels.append(kernel)
-        return partial(cl.enqueue_nd_range_kernel, self.queue, kernel, (self.workers,), (1,))
+        return [
+            [
+                self._launcher(*span, current) if isinstance(span, tuple) else partial(self._on_host, span, current)
+                for span in spans
+            ]
+            for current in range(len(sets))
+        ]
 
     # -- a launch each -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +260,7 @@ class OpenCLProgram(Program):
         from flownet.devices.opencl.separate import SeparateLaunches
 
         separate = SeparateLaunches(self.runtime, self.launches, f"`{self.graph.name}`")
-        self._kernels = [separate]
+        self._separate = separate
         segments = []
         for current in (0, 1):
             buffers = [region.buffer for region in self._regions(current)]
@@ -343,11 +341,7 @@ class OpenCLProgram(Program):
     def run(self) -> None:
         # a whole step of a tiny network takes no longer than some calls in Python: this does what is needed, and no more
         runtime, current = self.runtime, self._current
-        if runtime.queue_in_use is not self.queue:
-            runtime.use(self.queue)
-        if self.workers > 1 and self.target.kind == "cpu":
-            # PoCL wakes all its threads for a launch only if it comes from the host: with a second launch queued behind the first, one thread
-            # ran both workers one after the other (a step of 0.43 ms took 1.2 ms)
+        if self._waits_first and runtime.busy:
             runtime.finish()
             self._forget_runs()
         try:
@@ -361,12 +355,12 @@ class OpenCLProgram(Program):
                 event = step() or event
             if self._apart:
                 self._begin_downloads(copies)
-            if not self._in_calling_thread:  # there it is computed by whoever waits for it
-                self.queue.flush()
+            if not self._in_calling_thread:
+                runtime.queue.flush()
+                runtime.busy = True
+                self._events[current] = event
         except runtime.cl.Error as error:
             raise runtime.failed(error) from None
-        runtime.busy = True
-        self._events[current] = event
         if self._updates:
             self._count_updates()
 
@@ -374,7 +368,7 @@ class OpenCLProgram(Program):
         """Let small outputs come to the host behind the kernels; hold these copies, and those of the inputs."""
         for name in self._small_outputs:
             region, offset, nbytes, _ = self._output(name)
-            copies.append(region.begin_download(self.queue, offset, nbytes))
+            copies.append(region.begin_download(self.runtime.queue, offset, nbytes))
         self._downloaded, self._copies[self._current] = self._small_outputs, copies
 
     def _count_updates(self) -> None:
@@ -385,6 +379,8 @@ class OpenCLProgram(Program):
 
     def _await_inputs(self) -> list[Any]:
         """Let all that is launched from now on see what was fed; the copies that it takes."""
+        if self._waits_first:
+            self.runtime.finish()
         for name in self._stale:  # fed before, but not to this buffer
             self._fed[self._current][name][...] = self._fed[self._current ^ 1][name]
             self._begin_upload(name)
@@ -392,7 +388,7 @@ class OpenCLProgram(Program):
         self._downloaded = frozenset()
         uploads = list(self._uploads[self._current].values())
         if uploads:
-            self.runtime.cl.enqueue_barrier(self.queue, wait_for=uploads)
+            self.runtime.cl.enqueue_barrier(self.runtime.queue, wait_for=uploads)
             self._uploads[self._current].clear()
         return uploads
 
@@ -425,7 +421,6 @@ class OpenCLProgram(Program):
             return self._run_checked()
 
     def _run_checked(self) -> str | None:
-        self.runtime.use(self.queue)
         self._await_inputs()
         self._ran = self._current
         self._count_updates()
@@ -448,7 +443,7 @@ class OpenCLProgram(Program):
             self._on_host(launch.node, self._current)
         else:
             buffers = [region.buffer for region in self._regions(self._current)]
-            self._kernels[0].launcher(launch, self.places, buffers)()
+            self._separate.launcher(launch, self.places, buffers)()
 
     def _not_finite(self, value: str) -> bool:
         region, offset, type_ = self._view(value)
@@ -466,27 +461,14 @@ class OpenCLProgram(Program):
         if self.target.kind == "gpu":
             runs: list[Callable[[], Any]] = [partial(self._run_alone, launch) for launch in self.launches]
         else:
-            alone = [Stage([launch]) for launch in self.launches]
-            regions = self._regions(self._current)
-            table = Interpreter.of(alone, self.places, len(regions), self.workers)
-            assert table.source == self.interpreter.source, "another order of launches gave another program"
-            buffers = [self.runtime.buffer_of(t) for t in (table.stages, table.entries, table.pointers)]
-            counters = self.runtime.buffer_of(np.zeros(counter_ints(len(alone)), np.int32))
-            runs = []
-            for i, launch in enumerate(self.launches):
-                if launch.kernel is None:
-                    runs.append(partial(self._on_host, launch.node, self._current))
-                    continue
-                kernel = self.runtime.cl.Kernel(self._program, "run")
-                kernel.set_args(
-                    *(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (i, i + 1, len(alone)))
-                )
-                runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, kernel, (self.workers,), (1,)))
-            empty = self.runtime.cl.Kernel(self._program, "run")
-            empty.set_args(*(r.buffer for r in regions), *buffers, counters, *(np.int32(n) for n in (0, 0, len(alone))))
-            runs.append(partial(self.runtime.cl.enqueue_nd_range_kernel, self.queue, empty, (self.workers,), (1,)))
+            alone = self._interpreter.over([Stage([launch]) for launch in self.launches])
+            runs = [
+                partial(self._on_host, launch.node, self._current) if launch.kernel is None
+                else alone.launcher(i, i + 1, self._current)
+                for i, launch in enumerate(self.launches)
+            ]  # fmt: skip
+            runs.append(alone.launcher(0, 0, self._current))  # what a launch takes that does nothing
         best = [float("inf")] * len(runs)
-        self.runtime.use(self.queue)
         self._await_inputs()
         for _ in range(repeats):
             for i, run in enumerate(runs):
@@ -533,7 +515,6 @@ class OpenCLProgram(Program):
 
     def _run_stage(self, stage: int) -> None:
         with self.runtime.guarded():
-            self.runtime.use(self.queue)
             self._await_inputs()
             if self.target.kind == "gpu":
                 for launch in self._stages[stage].launches:

@@ -26,7 +26,8 @@ import numpy as np
 from flownet.devices.lack_of_memory import megabytes, out_of_memory
 from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
-from flownet.devices.opencl.platforms import Found, calling_thread_device
+from flownet.devices.opencl.platforms import Found, calling_thread_devices
+from flownet.devices.opencl.standby import Crew, crew_on
 from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError, MachineError
@@ -56,20 +57,23 @@ class Runtime:
         self.built = 0  # programs compiled, and not found in a cache of ours
         self._count = threading.Lock()
         with self.guarded("while it was opened"):
-            self.alone = calling_thread_device(self.device)  # for programs of one worker
-            self.context = cl.Context([self.device, *([self.alone] if self.alone else [])])
+            self.context = cl.Context([self.device])
             self.queue = cl.CommandQueue(self.context, self.device)
-            self.alone_queue = cl.CommandQueue(self.context, self.alone) if self.alone else self.queue
             self.largest_buffer = int(self.device.max_mem_alloc_size)
             self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
             self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
-            self.queue_in_use = self.queue
             self.target = Target.of(self.device)
             self.target = self._working_target(self.target)
             self.target, problems = with_sub_groups(self, self.target)
             self.notes += problems
             if self.shares_memory:
                 self.shares_memory = self._really_shares_memory()
+
+    @functools.cached_property
+    def crew(self) -> Crew | None:
+        """Who computes small programs: the calling thread, with those that stand by it. None where a driver has no such devices."""
+        devices = calling_thread_devices(self.device) if self.shares_memory else ()
+        return crew_on(devices) if devices else None
 
     @functools.cached_property
     def transfers(self) -> Any:
@@ -80,16 +84,10 @@ class Runtime:
         """Wait until everything that was launched is done."""
         if self.busy:
             try:
-                self.queue_in_use.finish()
+                self.queue.finish()
             except self.cl.Error as error:
                 raise self.failed(error) from None
             self.busy = False
-
-    def use(self, queue: Any) -> None:
-        """Say which queue the next launches go to: what the other one still does is waited for."""
-        if queue is not self.queue_in_use:
-            self.finish()
-            self.queue_in_use = queue
 
     @contextmanager
     def guarded(self, doing: str = "") -> Iterator[None]:
@@ -125,9 +123,15 @@ class Runtime:
             return self.cl.Buffer(self.context, flags, hostbuf=np.ascontiguousarray(array))
 
     def build(
-        self, source: str, what: str, options: str | None = None, *, alone: bool = False, parts: Sequence[Part] = ()
+        self,
+        source: str,
+        what: str,
+        options: str | None = None,
+        *,
+        parts: Sequence[Part] = (),
+        crew: Sequence[Any] = (),
     ) -> Any:
-        """The program of OpenCL C, for the device or for the one of programs of one worker (`alone`).
+        """The program of OpenCL C, for the device or for these of the crew's.
 
         parts: which lines compute which nodes
 
@@ -142,8 +146,9 @@ class Runtime:
                     return self._cached(source, options)
                 with self._count:
                     self.built += 1
-                devices = [self.alone if alone and self.alone else self.device]
-                return cl.Program(self.context, source).build(options, devices=devices, cache_dir=False)
+                context = self.crew.context if crew and self.crew else self.context
+                devices = list(crew) or [self.device]
+                return cl.Program(context, source).build(options, devices=devices, cache_dir=False)
             except cl.Error as error:
                 if not is_of_the_build(error):
                     raise self.failed(error, f"while it compiled the kernels of {what}") from None

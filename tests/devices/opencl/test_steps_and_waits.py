@@ -23,6 +23,7 @@ from tests.training.small import network
 cl = pytest.importorskip("pyopencl")
 pytestmark = pytest.mark.opencl
 
+ASIDE = ["calling_thread"]
 SECONDS = 60  # until a test gives up on what would wait for ever
 
 
@@ -68,8 +69,9 @@ def calls(monkeypatch):
 
 
 def step_of(device, name="batch_norm"):
+    """A training step on the device's own threads: in the calling one there is nobody to wait for."""
     graph = training_step(*NETWORKS[name])
-    return graph, Session(device).plan(graph, {}).program
+    return graph, Session(device, without=ASIDE).plan(graph, {}).program
 
 
 def test_a_step_waits_once_and_sets_no_argument(device, calls):
@@ -134,7 +136,7 @@ def test_the_next_batch_reaches_the_device_while_a_step_is_held_back(device):
     for name, array in first.items():
         program.feed(name, array)
     gate = cl.UserEvent(device.runtime.context)
-    held = cl.enqueue_barrier(program.queue, wait_for=[gate])
+    held = cl.enqueue_barrier(device.runtime.queue, wait_for=[gate])
     problems = []
 
     def go_on():
@@ -179,7 +181,7 @@ def test_an_input_that_is_fed_twice_for_a_run_counts_the_second_time(apart):
 def test_an_output_that_is_an_input_is_the_last_runs(device):
     graph = training_step(*NETWORKS["batch_norm"])
     graph.outputs["seen"] = "x"
-    program = Session(device).plan(graph, {}).program
+    program = Session(device, without=ASIDE).plan(graph, {}).program
     first, second = feeds(graph, seed=1), feeds(graph, seed=2)
     for name, array in first.items():
         program.feed(name, array)
@@ -205,6 +207,7 @@ def test_the_trainer_feeds_the_next_batch_before_it_asks_for_the_loss(monkeypatc
     noted("feed", lambda name, array: f"feed {name}")
     noted("run", lambda: "run")
     noted("fetch", lambda name: f"fetch {name}")
+    monkeypatch.setattr("flownet.devices.opencl.program._SMALL", 0)  # on the device's own threads
     net = network(epochs=1, device="opencl")
     section = net.document.train
     list(Trainer(net.session, section, section.data.open(None)).run())
