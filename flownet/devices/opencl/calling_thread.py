@@ -14,13 +14,15 @@ import numpy as np
 from flownet.devices.opencl.interpreter import Interpreter, Place, counters
 from flownet.devices.opencl.memory import Region
 from flownet.devices.opencl.schedule import Stage
-from flownet.devices.opencl.standby import AT_WORK, AWAY, CALLED, LINE, READY
+from flownet.devices.opencl.standby import BELL, CLAIM, DONE, LINE, SPAN, STATE, TABLE
 
 __all__ = ["CallingThread"]
 
-_LOOKS = (
-    8000  # how often a standby looks before it goes: 0.1 ms on a Sapphire Rapids, up to 0.4 where a pause takes longer
-)
+# how often a standby looks before it goes: for 0.1 ms on a Sapphire Rapids, up to 0.4 where a pause takes longer
+_LOOKS = 8000
+_STAND_BY, _CALL, _END = range(
+    3
+)  # what a launch is for: one kernel does it all, since each is compiled with all functions
 
 
 class CallingThread:
@@ -39,10 +41,10 @@ class CallingThread:
         self.source = table.source + (_run_with_standbys() if workers > 1 else _run())
         if built is None:
             self.program = runtime.build(self.source, what, parts=table.parts, crew=self.crew.devices[:workers])
-            self._number = self.crew.new_program()
+            self.number = self.crew.new_program()
         else:
             assert built.source == self.source, "another order of launches gave another program"
-            self.program, self._number = built.program, built._number
+            self.program, self.number = built.program, built.number
         self._tables = [table.stages, table.entries, table.pointers, counters(len(stages))]
         self._addresses = [
             np.array([array.ctypes.data for array in (*self._tables, *(region.host for region in regions))], np.uint64)
@@ -50,49 +52,58 @@ class CallingThread:
         ]
 
     def launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
-        """A function that runs stages `first` up to `last` on a set of inputs, arguments set once."""
-        cl, crew = self.runtime.cl, self.crew
-        span = self._addresses[current].ctypes.data, np.int32(first), np.int32(last)
-        if self.workers == 1:
-            kernel = self._kernel(np.uint64(span[0]), *span[1:])
-            return partial(self._run_alone, partial(cl.enqueue_nd_range_kernel, crew.queue, kernel, (1,), (1,)))
-        standbys = self.workers - 1
-        own, words = np.int32(self._number), np.uint64(crew.words)
-        leads = self._kernel(np.uint64(span[0]), *span[1:], words, own, np.int32(standbys))
-        stands = [
-            self._kernel(np.uint64(0), np.int32(0), np.int32(0), np.uint64(crew.words + 4 * LINE * i), own, np.int32(0))
-            for i in range(1, standbys + 1)
-        ]
-        return partial(self._run, leads, stands, self._number | READY)
+        """A function that runs stages `first` up to `last` on a set of inputs, arguments set once.
 
-    def _kernel(self, *arguments: Any) -> Any:
+        What it returns is to be waited for, and None where it is done.
+        """
+        if self.workers > 1:
+            return _Begin(self, first, last, current)
+        kernel = self.kernel(self.table(current), first, last)
+        launch = partial(self.runtime.cl.enqueue_nd_range_kernel, self.crew.queue, kernel, (1,), (1,))
+        return partial(self.crew.run_alone, launch)
+
+    def table(self, current: int) -> int:
+        """The address of the table of addresses, on a set of inputs."""
+        return int(self._addresses[current].ctypes.data)
+
+    def kernel(self, table: int, first: int, last: int, *standbys: int) -> Any:
+        """The kernel with these arguments; of `standbys` the first is the address of a line."""
         kernel = self.runtime.cl.Kernel(self.program, "run")
-        kernel.set_args(*arguments)
+        lines = [np.uint64(standbys[0]), *map(np.int32, standbys[1:])] if standbys else []
+        kernel.set_args(np.uint64(table), np.int32(first), np.int32(last), *lines)
         return kernel
-
-    def _run_alone(self, launch: Callable[[], Any]) -> None:
-        with self.crew.lock:
-            launch()
-            self.crew.queue.finish()
-
-    def _run(self, leads: Any, stands: Sequence[Any], ready: int) -> None:
-        crew = self.crew
-        with crew.lock:
-            crew.call(ready, stands)
-            if crew.launch(crew.queue, leads):  # once more, by who knows what the status means
-                self.runtime.cl.enqueue_nd_range_kernel(crew.queue, leads, (1,), (1,))
-                crew.queue.finish()
 
     def over(self, stages: Sequence[Stage]) -> CallingThread:
         """The same launches in other stages."""
         return CallingThread(self.runtime, stages, self.places, self.sets, self.workers, self.what, self)
 
 
+class _Begin:
+    """Begins a run with standbys; `Run` for their crew, and its own event."""
+
+    def __init__(self, launches: CallingThread, first: int, last: int, current: int) -> None:
+        self._launches = launches  # its tables and memory are looked at until the run is over
+        self._crew = crew = launches.crew
+        self.program, self.span, self.table = launches.number, first | last << 32, launches.table(current)
+        count = launches.workers - 1
+        self.ends = launches.kernel(self.table, first, last, crew.lines, self.program, count)
+        lines = [crew.lines + 4 * LINE * (i + 1) for i in range(count)]
+        self.stands = [launches.kernel(0, 0, 0, line, self.program, 0) for line in lines]
+
+    def __call__(self) -> _Begin:
+        self._crew.begin(self)
+        return self
+
+    def wait(self) -> None:
+        """Take part until it is done."""
+        self._crew.finish(self)
+
+
 _WORK = """
-#define TABLE ((__global const ulong*)table)
-#define COUNTERS ((volatile __global int*)TABLE[3])
-#define WORK work((__global float* __global const*)(TABLE + 4), (__global const int*)TABLE[0], (__global const int*)TABLE[1], \\
-                  (__global const int*)TABLE[2], COUNTERS, first, last)
+#define AT ((__global const ulong*)table)
+#define COUNTERS ((volatile __global int*)AT[3])
+#define WORK work((__global float* __global const*)(AT + 4), (__global const int*)AT[0], (__global const int*)AT[1], \\
+                  (__global const int*)AT[2], COUNTERS, first, last)
 """
 
 
@@ -107,45 +118,48 @@ WORK;
 
 def _run_with_standbys() -> str:
     return f"""{_WORK}
-#define LINE(i) ((volatile __global int*)words + {LINE} * (i))
-#define SPAN(w) ((volatile __global ulong*)((w) + 4))
 #if defined(__x86_64__)
 #define PAUSE __builtin_ia32_pause()
 #else
 #define PAUSE
 #endif
 
-void stand_by(volatile __global int* const w, const int own) {{
+void stand_by(volatile __global uint* const w, const uint own) {{
 for (;;) {{
-for (int looks = {_LOOKS}; w[0] == (own | {READY}) && looks > 0; looks--) PAUSE;
-if (atomic_cmpxchg(w, own | {CALLED}, own | {AT_WORK}) == (own | {CALLED})) {{
-const int first = w[1], last = w[2];
-const ulong table = SPAN(w)[0];
+w[{STATE}] = own;
+for (int looks = {_LOOKS}; w[{BELL}] == w[{CLAIM}] && looks > 0; looks--) PAUSE;
+const uint claimed = w[{CLAIM}], called = w[{BELL}];
+if (called == claimed) {{
+atomic_xchg(w + {STATE}, 0);
+if (w[{BELL}] == w[{CLAIM}]) return;
+}} else if (called >> 16 != own) {{
+w[{STATE}] = 0;
+return;
+}} else if (atomic_cmpxchg(w + {CLAIM}, claimed, called) == claimed) {{
+const int first = w[{SPAN}], last = w[{SPAN} + 1];
+const ulong table = *(volatile __global ulong*)(w + {TABLE});
 WORK;
 mem_fence(CLK_GLOBAL_MEM_FENCE);
-atomic_xchg(w, own | {READY});
-}} else if (atomic_cmpxchg(w, own | {READY}, {AWAY}) != (own | {CALLED})) return;
+w[{DONE}] = called;
+}}
 }}
 }}
 
-void lead(const ulong table, const int first, const int last, const ulong words, const int own, const int standbys) {{
-for (int i = 1; i <= standbys; i++) {{
-volatile __global int* const w = LINE(i);
-w[1] = first; w[2] = last; SPAN(w)[0] = table;
-mem_fence(CLK_GLOBAL_MEM_FENCE);
-atomic_cmpxchg(w, own | {READY}, own | {CALLED});
-}}
+void end(const ulong table, const int first, const int last, volatile __global uint* const lines, const int standbys) {{
 WORK;
+const uint called = lines[{BELL}];
 for (int i = 1; i <= standbys; i++) {{
-volatile __global int* const w = LINE(i);
-if (atomic_cmpxchg(w, own | {CALLED}, own | {READY}) == (own | {AT_WORK})) while (w[0] == (own | {AT_WORK})) ;
+volatile __global uint* const w = lines + i * {LINE};
+const uint claimed = w[{CLAIM}];
+if (claimed != called && atomic_cmpxchg(w + {CLAIM}, claimed, called) == claimed) w[{DONE}] = called;
+while (w[{DONE}] != called) ;
 }}
 clear(COUNTERS, first, last);
 }}
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void run(const ulong table, const int first, const int last, const ulong words, const int own, const int standbys) {{
-if (standbys) lead(table, first, last, words, own, standbys);
-else stand_by(LINE(0), own);
+void run(const ulong table, const int first, const int last, const ulong lines, const int own, const int standbys) {{
+if (standbys) end(table, first, last, (volatile __global uint*)lines, standbys);
+else stand_by((volatile __global uint*)lines, own);
 }}
 """

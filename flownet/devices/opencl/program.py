@@ -92,8 +92,9 @@ class OpenCLProgram(Program):
             self._in_calling_thread = threads >= min(self.workers, 2)
             if self._in_calling_thread:
                 self.workers = min(self.workers, threads, max(2, total // _OF_EACH))
+        self._where = self.runtime.crew if self._in_calling_thread else self.runtime.queue
         # inputs of a program that goes on behind the caller's back have two sets of buffers, which runs take in turn
-        self.feeds_while_running = not self._in_calling_thread
+        self.feeds_while_running = not self._in_calling_thread or self.workers > 1
 
     def _schedule(self, device: Any, graph: Graph, without: Collection[str] = ()) -> None:
         """The launches, when they run, and where their buffers lie."""
@@ -284,7 +285,7 @@ class OpenCLProgram(Program):
 
     def _on_host(self, node: Node, current: int) -> None:
         """Compute a node in NumPy, on the host's side of its buffers."""
-        self.runtime.busy = True
+        self.runtime.busy = self._where
         self.runtime.finish()
         arrays = {}
         for argument, name in node.inputs.items():
@@ -341,7 +342,7 @@ class OpenCLProgram(Program):
     def run(self) -> None:
         # a whole step of a tiny network takes no longer than some calls in Python: this does what is needed, and no more
         runtime, current = self.runtime, self._current
-        if self._waits_first and runtime.busy:
+        if self._waits_first and runtime.busy is not None:
             runtime.finish()
             self._forget_runs()
         try:
@@ -355,10 +356,10 @@ class OpenCLProgram(Program):
                 event = step() or event
             if self._apart:
                 self._begin_downloads(copies)
-            if not self._in_calling_thread:
-                runtime.queue.flush()
-                runtime.busy = True
-                self._events[current] = event
+            if event is not None:
+                if not self._in_calling_thread:
+                    runtime.queue.flush()
+                runtime.busy, self._events[current] = self._where, event
         except runtime.cl.Error as error:
             raise runtime.failed(error) from None
         if self._updates:
@@ -393,7 +394,7 @@ class OpenCLProgram(Program):
         return uploads
 
     def fetch(self, name: str) -> np.ndarray:
-        if self.runtime.busy:
+        if self.runtime.busy is not None:
             self.runtime.finish()
         region, offset, nbytes, view = self._outputs.get((name, self._ran)) or self._output(name)
         if self._apart and name not in self._downloaded:
@@ -430,7 +431,7 @@ class OpenCLProgram(Program):
                     self._run_alone(launch)
             else:
                 self._launcher(index, index + 1, self._current)()
-            self.runtime.busy = True
+            self.runtime.busy = self._where
             self.runtime.finish()
             for launch in stage.launches:
                 for value in launch.node.outputs:
@@ -474,7 +475,7 @@ class OpenCLProgram(Program):
             for i, run in enumerate(runs):
                 start = time.perf_counter()
                 run()
-                self.runtime.busy = True
+                self.runtime.busy = self._where
                 self.runtime.finish()
                 best[i] = min(best[i], time.perf_counter() - start)
         overhead = best.pop() if len(best) > len(self.launches) else 0.0
@@ -521,5 +522,5 @@ class OpenCLProgram(Program):
                     self._run_alone(launch)
             else:
                 self._launcher(stage, stage + 1, self._current)()
-            self.runtime.busy = True
+            self.runtime.busy = self._where
             self.runtime.finish()

@@ -53,7 +53,7 @@ class Runtime:
         self.cl, self.found, self.device = cl, found, found.handle
         self.notes: list[str] = []  # what did not work here, and what is done instead
         self.regions: weakref.WeakSet[Any] = weakref.WeakSet()  # what is allocated, for whom memory is too little
-        self.busy = False
+        self.busy: Any = None  # the queue or the crew that has something to do
         self.built = 0  # programs compiled, and not found in a cache of ours
         self._count = threading.Lock()
         with self.guarded("while it was opened"):
@@ -82,12 +82,12 @@ class Runtime:
 
     def finish(self) -> None:
         """Wait until everything that was launched is done."""
-        if self.busy:
+        if self.busy is not None:
             try:
-                self.queue.finish()
+                self.busy.finish()
             except self.cl.Error as error:
                 raise self.failed(error) from None
-            self.busy = False
+            self.busy = None
 
     @contextmanager
     def guarded(self, doing: str = "") -> Iterator[None]:

@@ -4,10 +4,11 @@ A thread that sleeps takes 0.03 to 0.1 ms to wake and as long to be waited for, 
 of PoCL's own pool. A thread that stands by looks at a word in memory instead, inside of a kernel, and is there at once.
 
 PoCL's devices of the kind `basic` run a kernel in the thread that launches it, and the same binary serves all of them. The first is
-for the threads that call; each of the others is a standby's own. For one run, one program's worth of them are called.
+for the threads that call; each of the others is a standby's own.
 
-What a standby does stands in its word, with the number of the program whose kernel it is in. Only the standby itself goes from READY to AWAY,
-from CALLED to AT_WORK, and back to READY; only a run goes from READY to CALLED, and back where one did not come in time.
+A run has a number, which the caller rings the standbys' bells with: it then goes on, and takes part when it needs the results. A standby
+claims the number, works, and says when it is done. One that has not claimed it when the work is over has its claim made
+for it, so that it comes too late. Nothing is wrong where nobody comes, only slower.
 """
 
 from __future__ import annotations
@@ -16,95 +17,130 @@ import atexit
 import contextlib
 import ctypes
 import functools
+import itertools
 import os
+import platform
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["AT_WORK", "AWAY", "CALLED", "LINE", "READY", "Crew", "crew_on"]
+__all__ = ["BELL", "CLAIM", "DONE", "LINE", "SPAN", "STATE", "TABLE", "Crew", "Run", "crew_on", "launch"]
 
-AWAY, READY, CALLED, AT_WORK = range(4)  # the last two bits of a word; above them stands the program's number
-LINE = (
-    16  # ints of a standby's line: its word, first and last stage (int), address of the table (ulong, from the 4th on)
-)
+# A standby's ints, 64 bytes for those that callers write and 64 for its own: the number of the run that is called, first stage and last,
+# address of the table (ulong); the number that was claimed last, the one that is done, and whose kernel it stands by in, 0 if none
+LINE = 32
+BELL, SPAN, TABLE, CLAIM, DONE, STATE = 0, 2, 4, 16, 17, 18
+_RUNS = 16  # bits of a run's number, below those of the program's
+
+
+class Run(Protocol):
+    """What a crew runs, kernels of one program: a standby is to be in each of `stands`, and `ends` does what is left and waits for them.
+
+    program: the program's number
+    span:    stages, first | last << 32
+    table:   the address of the table of addresses
+    """
+
+    program: int
+    span: int
+    table: int
+    stands: Sequence[Any]
+    ends: Any
 
 
 class Crew:
-    """The threads on PoCL's `basic` devices, one crew in a process.
+    """The threads on PoCL's `basic` devices, one crew in a process; one run is under way at a time.
 
     devices: that of the calling threads, then the standbys'
-    lock:    held by who runs: a device of this kind runs what any thread has launched on it
-    words:   the address of the lines, of which the first is not used
+    lines:   the address of the standbys' lines; the bell in the first, which is nobody's, has the number of the last run
     """
 
-    def __init__(self, devices: list[Any]) -> None:
+    def __init__(self, devices: Sequence[Any]) -> None:
         import pyopencl as cl
 
-        self.lock = threading.Lock()
-        self.devices = devices
-        self.context = cl.Context(devices)
-        self.queue = cl.CommandQueue(self.context, devices[0])
-        self._enqueue, self._finish = _functions(cl)
+        # elsewhere a bell may be heard before it is seen what it rang for
+        self.devices = list(devices if platform.machine() in ("x86_64", "AMD64") else devices[:1])
+        self.context = cl.Context(self.devices)
+        self.queue = cl.CommandQueue(self.context, self.devices[0])
+        # held by who launches: a device of this kind runs what any thread has launched on it
+        self._lock = threading.Lock()
+        self._under_way: Run | None = None
         self._standbys: list[_Standby] = []
-        whole = np.zeros((len(devices) + 1) * LINE, np.int32)  # never freed: a standby may look until the process ends
-        self._lines = whole[-whole.ctypes.data % (4 * LINE) // 4 :]
-        self.words = self._lines.ctypes.data
-        self._words = memoryview(self._lines)
-        self._programs = 0
+        whole = np.zeros(
+            (len(self.devices) + 1) * LINE, np.uint32
+        )  # never freed: a standby may look until the process ends
+        self._memory = whole[-whole.ctypes.data % (4 * LINE) // 4 :][: len(self.devices) * LINE]
+        self.lines = self._memory.ctypes.data
+        self._ints, self._longs = memoryview(self._memory), memoryview(self._memory.view(np.uint64))
+        self._programs, self._runs = itertools.count(), 0
         atexit.register(self._go)
+
+    def new_program(self) -> int:
+        """A number for a program: 1 to 32767. One that is given again is of a program that no standby is in any more."""
+        return next(self._programs) % 0x7FFF + 1
+
+    def run_alone(self, launch: Callable[[], Any]) -> None:
+        """Run what a launch on the crew's queue is of, without standbys."""
+        with self._lock:
+            launch()
+            self.queue.finish()
+
+    def begin(self, run: Run) -> None:
+        """Let standbys begin with a run. What was under way is finished first."""
+        ints, longs = self._ints, self._longs
+        with self._lock:
+            if self._under_way is not None:
+                self._end()
+            self._under_way = run  # before bells ring: who is interrupted here leaves a run that can be ended
+            self._runs = (self._runs + 1) & 0xFFFF
+            ints[BELL] = number = run.program << _RUNS | self._runs
+            at, away = 0, False
+            for _ in run.stands:
+                at += LINE
+                longs[(at + SPAN) >> 1] = run.span
+                longs[(at + TABLE) >> 1] = run.table
+                ints[at + BELL] = number
+                away |= ints[at + STATE] != run.program
+            if away:
+                self._wake(run)
+
+    def finish(self, run: Run | None = None) -> None:
+        """Take part in what is under way until it is done; only if it is this run, if one is given."""
+        with self._lock:
+            if self._under_way is not None and run in (None, self._under_way):
+                self._end()
+
+    def _end(self) -> None:
+        run, self._under_way = self._under_way, None
+        assert run is not None
+        launch(self.queue, run.ends)
+
+    def _wake(self, run: Run) -> None:
+        import pyopencl as cl
+
+        for device in self.devices[len(self._standbys) + 1 : len(run.stands) + 1]:
+            self._standbys.append(_Standby(cl.CommandQueue(self.context, device)))
+        others = _processors() - {_this_processor()}  # one on this thread's processor would only be waited for
+        for i, standby, kernel in zip(range(len(others)), self._standbys, run.stands, strict=False):
+            if self._ints[(i + 1) * LINE + STATE] != run.program:
+                standby.wake(kernel, others)
 
     def _go(self) -> None:
         """End all standbys: threads that are in a kernel when Python ends would end the process with an error."""
-        with self.lock:
+        with self._lock:
             for i, standby in enumerate(self._standbys, 1):
-                self._words[i * LINE] = AWAY
+                self._ints[i * LINE + BELL] = 0  # of no program
                 standby.end()
-            self._standbys = []
-            self.devices = self.devices[:1]
-
-    def new_program(self) -> int:
-        """A number for a program, as words have it: above their two bits of state."""
-        with self.lock:
-            self._programs = self._programs % (1 << 28) + 1
-            return self._programs << 2
-
-    def launch(self, queue: Any, kernel: Any) -> int:
-        """Run a work-item of the kernel in this thread, other Python threads beside it; OpenCL's status."""
-        at = queue.int_ptr
-        return self._enqueue(at, kernel.int_ptr, 1, None, _ONE, _ONE, 0, None, None) or self._finish(at)
-
-    def call(self, ready: int, kernels: Sequence[Any]) -> None:
-        """Let a standby be in each of a program's kernels; `ready` is the program's number, and READY.
-
-        To be called with `lock` held, and nobody at work.
-        """
-        words, at = self._words, 0
-        for _ in kernels:
-            at += LINE
-            if words[at] != ready:
-                self._wake(ready, kernels)
-                return
-
-    def _wake(self, ready: int, kernels: Sequence[Any]) -> None:
-        for device in self.devices[len(self._standbys) + 1 : len(kernels) + 1]:
-            self._standbys.append(_Standby(self, device))
-        others = _processors() - {_this_processor()}  # one on this thread's processor would only be waited for
-        for i, standby, kernel in zip(range(len(others)), self._standbys, kernels, strict=False):
-            at = (i + 1) * LINE
-            if self._words[at] != ready:
-                self._words[at] = ready
-                standby.wake(kernel, others)
+            self._standbys, self.devices = [], self.devices[:1]
 
 
 class _Standby:
     """A thread with a device of its own, which sleeps until it is told whose kernel to stand by in."""
 
-    def __init__(self, crew: Crew, device: Any) -> None:
-        import pyopencl as cl
-
-        self._crew, self._queue = crew, cl.CommandQueue(crew.context, device)
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
         self._kernel: Any = None
         self._ends = False
         self._woken = threading.Semaphore(0)
@@ -134,22 +170,41 @@ class _Standby:
                 return
             kernel, self._kernel = self._kernel, None
             if kernel is not None:
-                self._crew.launch(self._queue, kernel)  # where that fails nobody comes, and the caller works alone
+                with contextlib.suppress(Exception):  # nobody comes then, and the caller works alone
+                    launch(self._queue, kernel)
             del kernel  # a program's memory is not held by one who sleeps
 
 
 @functools.cache
 def crew_on(devices: tuple[Any, ...]) -> Crew:
     """The process's crew on these devices."""
-    return Crew(list(devices))
+    return Crew(devices)
+
+
+def launch(queue: Any, kernel: Any) -> None:
+    """Run a work-item of a kernel in this thread, and other Python threads beside it.
+
+    PyOpenCL's own function keeps Python's lock, under which standbys could not even begin. It is asked only where there is an error, which
+    it knows how to raise.
+    """
+    enqueue, finish = _functions()
+    at = queue.int_ptr
+    if enqueue(at, kernel.int_ptr, 1, None, _ONE, _ONE, 0, None, None) or finish(at):
+        import pyopencl as cl
+
+        cl.enqueue_nd_range_kernel(queue, kernel, (1,), (1,))
+        queue.finish()
 
 
 _SIZE = (ctypes.c_size_t * 1)(1)
 _ONE = ctypes.addressof(_SIZE)
 
 
-def _functions(cl: Any) -> tuple[Any, Any]:
-    """clEnqueueNDRangeKernel and clFinish. PyOpenCL's own launch keeps Python's lock, under which a standby could not even begin."""
+@functools.cache
+def _functions() -> tuple[Any, Any]:
+    """clEnqueueNDRangeKernel and clFinish."""
+    import pyopencl as cl
+
     library = ctypes.CDLL(cl._cl.__file__)
     pointer, number = ctypes.c_void_p, ctypes.c_uint
     enqueue, finish = library.clEnqueueNDRangeKernel, library.clFinish

@@ -88,7 +88,7 @@ def test_every_call_of_a_program_says_that_the_device_failed(distant, monkeypatc
 def test_waiting_for_a_lost_device_says_so(device):
     plan = exponential(device, without=["calling_thread"])
     plan.program.run()
-    device.runtime.queue = FailingQueue(device.runtime.queue, GONE)
+    device.runtime.busy = FailingQueue(device.runtime.busy, GONE)
     found = diagnostic(lambda: plan.program.fetch(next(iter(plan.graph.outputs))))
     assert found.code == "device-failed" and "DEVICE_NOT_AVAILABLE" in found.message
 

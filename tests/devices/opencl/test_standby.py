@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import time
 import numpy as np
 import pytest
 
+from flownet.devices.opencl import standby
 from flownet.devices.opencl.calling_thread import CallingThread
 from flownet.devices.opencl.device import OpenCL
-from flownet.devices.opencl.standby import AWAY, CALLED, LINE, READY
+from flownet.devices.opencl.standby import BELL, CLAIM, DONE, LINE, STATE
+from flownet.errors import MachineError
 from flownet.executor import Session
 from flownet.graph import Builder, Graph
 from flownet.types import DType, TensorType
@@ -73,8 +76,8 @@ def plan(device):
     return plan
 
 
-def word_of(crew):
-    return crew._words[LINE]
+def of_the_standby(crew, what):
+    return crew._ints[LINE + what]
 
 
 def until(condition):
@@ -91,48 +94,63 @@ def test_a_program_that_runs_again_and_again_gives_the_same_as_numpy(plan):
 
 def test_a_standby_goes_when_nobody_calls(plan, device):
     check(plan, 0, 3)
-    until(lambda: word_of(device.runtime.crew) == AWAY)
+    until(lambda: of_the_standby(device.runtime.crew, STATE) == 0)
     check(plan, 1, 3)
 
 
 def test_nobody_comes(plan, device, monkeypatch):
-    """The one who is ready does not look: the caller does everything, and takes the call back."""
+    """The caller does everything, and whoever comes later finds the run's number claimed."""
     crew = device.runtime.crew
-    monkeypatch.setattr(crew, "_wake", lambda *arguments: None)
-    until(lambda: word_of(crew) in (AWAY, READY | plan.program._interpreter._number))
-    for word in (AWAY, READY | plan.program._interpreter._number, READY | 4 << 20):
-        until(lambda: word_of(crew) & 3 in (AWAY, READY))
-        crew._words[LINE] = word
-        check(plan, 2, 3)
-        assert crew._words[LINE] == word
-    crew._words[LINE] = AWAY
+    until(lambda: of_the_standby(crew, STATE) == 0)
+    monkeypatch.setattr(crew, "_wake", lambda run: None)
+    for seed in range(3):
+        check(plan, seed, 3)
+        assert {of_the_standby(crew, what) for what in (BELL, CLAIM, DONE)} == {crew._ints[BELL]}
 
 
 def test_a_standby_does_the_whole_work_where_the_caller_takes_none(plan, device):
-    """A call as `lead` makes it, by hand."""
-    crew, launches = device.runtime.crew, plan.program._interpreter
+    """The caller waits before it takes part; it would find work left to do, and do it a second time, if the standby had left any."""
+    crew = device.runtime.crew
+    (begin,) = plan.program._segments[0]
     x = x_of(3)
     plan.program.feed("x", x)
-    ready, called = launches._number | READY, launches._number | CALLED
-    (run,) = plan.program._segments[0]
-    _, kernels, _ = run.args
-    first, last = len(plan.program.schedule.setup), len(plan.program._stages)
-    for seed in range(20):
-        x = x_of(seed)
-        plan.program.feed("x", x)
-        with crew.lock:
-            until(lambda: word_of(crew) & 3 in (AWAY, READY))
-            crew.call(ready, kernels)
-            crew._lines[LINE + 1 : LINE + 3] = first, last
-            crew._lines[LINE + 4 : LINE + 6].view(np.uint64)[0] = launches._addresses[0].ctypes.data
-            if word_of(crew) == ready:  # it may have gone in between
-                crew._words[LINE] = called
-            until(lambda: word_of(crew) & 3 in (AWAY, READY))
-            launches._tables[3][...] = 0
-        found = plan.program.fetch("sums")
-        if found.any():
-            break
-    np.testing.assert_allclose(found, wanted(x, 3).sum(0), rtol=2e-5)
+    begin()
+    until(lambda: of_the_standby(crew, DONE) == crew._ints[BELL])
+    plan.program._current = plan.program._ran = 0
+    np.testing.assert_allclose(plan.program.fetch("sums"), wanted(x, 3).sum(0), rtol=2e-5)
+    assert crew._under_way is begin
+    begin.wait()
+    assert crew._under_way is None
+    np.testing.assert_allclose(plan.program.fetch("sums"), wanted(x, 3).sum(0), rtol=2e-5)
+
+
+def test_a_run_that_nobody_waited_for_is_over_before_the_next(device):
+    """Neither is its memory lost, though its plan is."""
+    plan = Session(device).plan(sums(4), {})
+    plan.program.feed("x", x_of(1))
+    plan.program.run()
+    del plan
+    gc.collect()
+    check(Session(device).plan(sums(3), {}), 2, 3)
+
+
+def test_a_run_that_was_interrupted_before_it_rang_all_bells(plan, device):
+    crew = device.runtime.crew
+    (begin,) = plan.program._segments[0]
+    for seed in range(5):
+        check(plan, seed, 3)
+        crew._under_way = begin  # and no bell
+        check(plan, seed + 100, 3)
+        crew._under_way = begin
+        crew._runs += 1
+        crew._ints[BELL] = begin.program << 16 | crew._runs  # and none of a standby's
+        check(plan, seed + 200, 3)
+
+
+def test_numbers_of_runs_begin_anew(plan, device):
+    device.runtime.crew._runs = 0xFFF0
+    for seed in range(32):
+        check(plan, seed, 3)
 
 
 def test_programs_in_turn(device):
@@ -162,11 +180,10 @@ def test_threads_with_a_network_each(device):
 
 
 def test_a_launch_that_fails_is_tried_by_pyopencl_which_says_why(plan, device, monkeypatch):
-    crew = device.runtime.crew
-    monkeypatch.setattr(crew, "_enqueue", lambda *arguments: GONE)
+    monkeypatch.setattr(standby, "_functions", lambda: (lambda *arguments: GONE, None))
     check(plan, 5, 3)
     monkeypatch.setattr(device.runtime.cl, "enqueue_nd_range_kernel", Failing(None, GONE))
-    with pytest.raises(Exception, match="DEVICE_NOT_AVAILABLE"):
+    with pytest.raises(MachineError, match="DEVICE_NOT_AVAILABLE"):
         check(plan, 6, 3)
 
 
@@ -214,7 +231,7 @@ def test_three_standbys_on_however_many_processors():
 def test_one_processor_is_not_shared_with_a_standby():
     alone = "from flownet.devices.opencl import standby\nstandby._processors = lambda: {standby._this_processor()}\n"
     done = run(
-        alone + PROGRAM + "from flownet.devices.opencl.standby import *\nprint(device.runtime.crew._words[LINE])"
+        alone + PROGRAM + "from flownet.devices.opencl.standby import *\nprint(device.runtime.crew._ints[LINE + STATE])"
     )
     assert (done.returncode, done.stdout.split()) == (0, ["2", "0"]), done.stderr
 
