@@ -4,8 +4,8 @@
 
 All compute in float32 with 2 threads on the same network, weights and batch. A training step is forward, mean cross
 entropy, backward and the update (SGD with momentum 0.9 and weight decay 1e-4), with the loss fetched as a number.
-Feeding the batch counts for flownet, which copies it to its device, and so does fetching, which copies the outputs; the
-peers' batches lie ready in their own tensors, and their outputs are read in place.
+In training, feeding the batch counts for flownet, which copies it to its device; the peers' batches lie ready in their
+own tensors. In inference all of them, flownet by `Network.buffers`, have inputs that lie ready and outputs that are read in place.
 
 Each peer is a process of its own (benchmarks/peers); `--peer-python` names the Python that has them. Processes take
 turns, round by round, with a pause between, since OpenMP's threads spin on for some milliseconds. What is given is the

@@ -17,7 +17,7 @@ import numpy as np
 from flownet.devices.choose import choose_device
 from flownet.devices.device import Device
 from flownet.errors import FlownetError, near_names
-from flownet.executor import Session
+from flownet.executor import Buffers, Session
 from flownet.executor.session import Plan, as_input, sizes_of
 from flownet.graph import Graph, Kind
 from flownet.language import Document
@@ -96,6 +96,13 @@ class Network:
     def plan(self, **sizes: int) -> Plan:
         """The inference plan for these sizes of the symbols."""
         return self.session.plan(self.inference, sizes)
+
+    def buffers(self, **sizes: int) -> Buffers:
+        """The network for inputs of fixed sizes, in arrays that are filled and read in place: `net.buffers(N=64)`.
+
+        For many calls that take microseconds each, of which checks and copies would be a good part.
+        """
+        return self.session.buffers(self.inference, sizes)
 
     # -- weights -----------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """flownet as a worker of the benchmark: its public API on one device.
 
-A step copies the batch in (`feed`), runs, and fetches the loss; inference copies the batch in and the outputs out. The
-peers' batches lie ready in their own tensors, so that these copies are on our account alone.
+A step copies the batch in (`feed`), runs, and fetches the loss, where the peers' batches lie ready in their own tensors. Inference
+uses arrays that are filled and read in place (`Network.buffers`), as the peers' do.
 """
 
 from __future__ import annotations
@@ -66,17 +66,14 @@ class FlowNet:
         row = self._row(network)
         net = self.networks.setdefault(row.file, None) or compile(workloads.document(row), device=self.device, seed=0)
         self.networks[row.file] = net
-        program = net.plan(**dict.fromkeys(sorted(net.inference.symbols()), row.batch)).program
+        buffers = net.buffers(**dict.fromkeys(sorted(net.inference.symbols()), row.batch))
+        buffers.inputs[network.input][...] = network.x
         (output,) = net.graph.outputs
 
-        feed, run, fetch, image, x = program.feed, program.run, program.fetch, network.input, network.x
-
         def step():
-            feed(image, x)
-            run()
-            return fetch(output)
+            return buffers()[output]
 
-        step.facts = _facts(program)
+        step.facts = _facts(buffers.program)
         return step
 
     def peaks(self) -> dict[str, float]:

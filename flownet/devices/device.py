@@ -74,6 +74,15 @@ class Program(ABC):
     def fetch(self, name: str) -> np.ndarray:
         """A copy of an output as of the last run."""
 
+    def array(self, name: str) -> np.ndarray | None:
+        """The program's own array of an input, which may be filled in place instead of fed, or of an output, where it lies after
+        `wait`; None where only copies can be had."""
+        return None
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return when the outputs of the last run are there. `fetch` does this, too."""
+
     @abstractmethod
     def run_checked(self) -> str | None:
         """Run step by step until a value is not finite: the name of the node that made it, or None."""

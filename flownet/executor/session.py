@@ -16,6 +16,7 @@ import numpy as np
 from flownet.collector import paused_collector
 from flownet.devices.device import Device, Program, Storage
 from flownet.errors import FlownetError, near_names
+from flownet.executor.buffers import Buffers
 from flownet.executor.memory_errors import naming_the_value, placed_at_the_largest
 from flownet.graph import Graph, Kind, Value
 from flownet.passes.pipeline import Pass, run_passes
@@ -123,6 +124,11 @@ class Session:
             plan = Plan(bound, self.device.load(bound, used, off) if off else self.device.load(bound, used))
         plan.source = graph  # type: ignore[attr-defined]  # keeps `id(graph)` from being given to another
         return plan
+
+    def buffers(self, graph: Graph, sizes: Mapping[str, int] | None = None) -> Buffers:
+        """A plan of its own of `graph` for these sizes, whose inputs and outputs are used in place."""
+        plan = self._made(graph, sizes or {})
+        return Buffers(plan.graph, plan.program, self._in_turn)
 
     def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run `graph` on arrays; their shapes say the sizes of its symbols. Threads that call it at once take turns."""

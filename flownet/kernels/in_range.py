@@ -14,9 +14,10 @@ __all__ = ["InRange"]
 
 @dataclass(frozen=True)
 class InRange(Op):
-    """`x` itself; nothing runs. `check` is the op whose rule it is: its `check_fed(x)` raises what the op itself would.
+    """`x` itself; nothing runs.
 
-    A device calls it for values that the host feeds. The quick test comes first: all of them in [0, below).
+    A device calls `check_fed` for values that the host feeds. The quick test comes first: all of them in [0, below). Otherwise
+    `rule`, the op whose rule it is, raises what it would raise itself: by `check_indices(x)`, or as one whose input is labels.
     """
 
     below: int
@@ -36,9 +37,12 @@ class InRange(Op):
         return 0
 
     def check_fed(self, x: np.ndarray) -> None:
-        """Raise FlownetError (`label-range`) for a number that is no class."""
+        """Raise FlownetError (`label-range`, `index-out-of-range`) for a number that is none of those."""
         from flownet.ops.loss.class_labels import counted_labels
 
         if x.dtype.kind in "iu" and x.size and int(x.view(f"u{x.dtype.itemsize}").max()) < self.below:
+            return
+        if hasattr(self.rule, "check_indices"):
+            self.rule.check_indices(x)
             return
         counted_labels(self.rule.name, x, self.below, getattr(self.rule, "ignore_index", None))

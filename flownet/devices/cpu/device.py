@@ -161,6 +161,12 @@ class CPUProgram(Program):
     def fetch(self, name: str) -> np.ndarray:
         return self._array(self.graph.outputs[name]).copy()
 
+    def wait(self) -> None:
+        """A run is over when it returns."""
+
+    def array(self, name: str) -> np.ndarray:
+        return self._array(self.graph.outputs[name]) if name in self.graph.outputs else self._inputs[name]
+
     def run_checked(self) -> str | None:
         self._count_updates()
         with np.errstate(all="ignore"):

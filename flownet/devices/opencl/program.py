@@ -402,6 +402,15 @@ class OpenCLProgram(Program):
         self._forget_runs()
         return view.copy()
 
+    def array(self, name: str) -> np.ndarray | None:
+        if self._apart or self._checks:  # what is fed is copied, or looked at
+            return None
+        return self._output(name)[3] if name in self.graph.outputs else self._fed[self._current][name]
+
+    def wait(self) -> None:
+        self.runtime.finish()
+        self._forget_runs()
+
     def _forget_runs(self) -> None:
         """All runs are over: neither their inputs nor their copies are waited for any more."""
         self._events[0] = self._events[1] = None

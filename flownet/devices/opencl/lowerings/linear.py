@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from flownet.devices.opencl.lowerings.build import elementwise, reduce, view
-from flownet.kernels import Gather, MatMul, ScatterAdd
+from flownet.kernels import Gather, InRange, MatMul, ScatterAdd
 from flownet.op import SumTo
 from flownet.passes.lower import stretched
 
@@ -74,7 +74,7 @@ def matmul_backward_b(gradient, g, a, b, dy):
 
 
 def embedding(op, g, indices, weight):
-    return g.add(Gather(), weight, indices)
+    return g.add(Gather(), weight, g.add(InRange(op.rows, op), indices))
 
 
 def embedding_backward_weight(gradient, g, indices, weight, dy):
