@@ -26,6 +26,7 @@ from flownet.kernels.matmul import MatMul
 from flownet.kernels.pool import Pool, PoolGradient, Unpool
 from flownet.kernels.reduce import Reduce
 from flownet.kernels.template import Template
+from flownet.kernels.uniform import Uniform
 from flownet.kernels.view import View
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "ScatterAdd",
     "Template",
     "Unblock",
+    "Uniform",
     "Unpool",
     "View",
 ]

@@ -22,6 +22,7 @@ from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, pr
 from flownet.devices.opencl.kernels.layout import block_image, unblock_image
 from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile, matmul, pack, reduce_splits
 from flownet.devices.opencl.kernels.matmul import candidates as matmul_candidates
+from flownet.devices.opencl.kernels.random import uniform
 from flownet.devices.opencl.kernels.reduction import reduction
 from flownet.devices.opencl.target import Target
 from flownet.graph import Graph, Node
@@ -42,6 +43,7 @@ from flownet.kernels import (
     ScatterAdd,
     Template,
     Unblock,
+    Uniform,
     Unpool,
 )
 from flownet.op import Op
@@ -199,6 +201,10 @@ class Emitter:
         rows, *rest = self._shape(table)
         kernel = scatter_add(rows, product(rest), product(self._shape(index)), self._ctype(index), self.target)
         return [self._launch(node, kernel, {"x": x, "index": index, "table": table})]
+
+    def _uniform(self, node: Node) -> list[Launch]:
+        kernel = uniform(product(self._shape(node.outputs[0])), self.target)
+        return [self._launch(node, kernel, {**node.inputs, "y": node.outputs[0]})]
 
     def _template(self, node: Node) -> list[Launch]:
         op: Template = node.op
@@ -460,6 +466,7 @@ _METHODS: dict[type, Callable[[Emitter, Node], list[Launch]]] = {
     Gather: Emitter._gather,
     ScatterAdd: Emitter._scatter_add,
     Template: Emitter._template,
+    Uniform: Emitter._uniform,
     Block: Emitter._block,
     Unblock: Emitter._block,
     Pool: Emitter._pool,
