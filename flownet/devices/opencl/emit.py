@@ -306,12 +306,14 @@ class Emitter:
         sums = tuple(_vector(found[output], steps, scalars) for output, _ in fused.sums)
         return Epilogue(tuple(operands), tuple(steps), tuple(outputs), sums), buffers
 
-    def _sums(self, node: Node, fused: Fused | None, epilogue: Epilogue, kernel: Kernel, channels: int) -> list[Launch]:
-        """The kernel that adds the partial sums."""
+    def _sums(
+        self, node: Node, fused: Fused | None, epilogue: Epilogue, kernel: Kernel, channels: int, columns: int = 1
+    ) -> list[Launch]:
+        """The kernel that adds the partial sums, of a kernel whose work-groups compute blocks of `columns` vectors."""
         if fused is None or not fused.sums:
             return []
         v = self.target.vector
-        rows, count, lanes = epilogue.partials_shape(kernel.arguments, channels, v)
+        rows, count, lanes = epilogue.partials_shape(kernel.arguments, channels, columns * v)
         outs = node.outputs[len(fused.terms) :]
         padded = [product(self._shape(value)) for value in outs]
         blocks = ceil_div(channels, v)
@@ -369,7 +371,7 @@ class Emitter:
         if tile.splits == 1:
             kernel = matmul(problem, self.target, epilogue, tile)
             launches.append(self._launch(node, kernel, self._partials(node, kernel, buffers)))
-            return [*launches, *self._sums(node, fused, epilogue, kernel, n)]
+            return [*launches, *self._sums(node, fused, epilogue, kernel, n, tile.columns)]
         first = matmul(problem, self.target, tile=tile)
         parts = self._scratch(node, "parts", tile.splits * batch * m * n)
         second = reduce_splits(problem, tile.splits, self.target, epilogue)

@@ -10,7 +10,7 @@ import pytest
 from flownet.devices.opencl.kernels import gpu
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
 from flownet.devices.opencl.kernels.kernel import Argument
-from flownet.devices.opencl.kernels.matmul import Matmul, candidates, matmul, pack, reduce_splits
+from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile, candidates, matmul, pack, reduce_splits
 from flownet.devices.opencl.kernels.persistent import Call, counters, persistent
 from flownet.devices.opencl.target import Target
 from tests.devices.opencl.run_kernel import Runner
@@ -80,6 +80,26 @@ def test_packed_weights(size, tb, run, target):
     tile = dataclasses.replace(candidates(p, target, packed=True)[0], splits=1)
     out = run((pack(p, tile, target), matmul(p, target, tile=tile)), A=a, B=b)
     assert (abs(out["C"].reshape(expected.shape) - expected) <= bound).all()
+
+
+@pytest.mark.parametrize("source", ["panel", "packed"])
+@pytest.mark.parametrize("tb", [False, True], ids=["b", "bt"])
+@pytest.mark.parametrize("columns", [2, 3, 4])
+@pytest.mark.parametrize("m", [1, 7, 24])
+def test_whole_vectors_that_make_no_whole_panels(source, tb, columns, m, run, target):
+    """The last panel has fewer vectors: neither products nor sums may come from behind the last column."""
+    p = Matmul(m, 5 * target.vector, 19, False, tb, 2)
+    a, b, expected, bound = operands(p)
+    bias = np.random.default_rng(1).standard_normal(p.n).astype(np.float32)
+    epilogue = Epilogue((Operand("bias", "channel"),), (("y", "acc + bias"),), (("C", "y"),), sums=("y",))
+    tile = MatmulTile(3 if m > 3 else 1, columns, 2, 2, source)
+    kernel = matmul(p, target, epilogue, tile)
+    out = run((pack(p, tile, target), kernel) if source == "packed" else kernel, A=a, B=b, bias=bias)
+    expected = expected + bias
+    assert (abs(out["C"].reshape(expected.shape) - expected) <= bound + 1e-6).all()
+    rows, _, lanes = epilogue.partials_shape(kernel.arguments, p.n, columns * target.vector)
+    sums = out["partials"].reshape(rows, lanes)[:, : p.n].sum(0)
+    np.testing.assert_allclose(sums, expected.sum((0, 1)), atol=bound.sum() + 1e-4)
 
 
 @pytest.mark.parametrize("size", [(16, 32, 300, 1), (7, 33, 50, 2)], ids=str)

@@ -90,7 +90,10 @@ class Epilogue:
                 continue
             for v in range(vectors):
                 count = None if channels % width == 0 else f"min({width}, {channels} - ({channel}) - {v * width})"
-                pointer = f"{operand.argument} + ({channel}) + {v * width}"
+                first = f"({channel}) + {v * width}"
+                if count is None and channels % (vectors * width):  # of vectors past the last nothing is stored
+                    first = f"min({first}, {channels - width})"
+                pointer = f"{operand.argument} + {first}"
                 lines += _load(f"v_{operand.name}_{v}", pointer, count)
         return lines
 

@@ -84,7 +84,7 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
         return [MatmulTile(1, 1, 1, max(1, min(8, vectors // (8 * target.units))), "dot")]
     shapes = []
     for columns in (1, 2, 3, 4):
-        if (whole and vectors % columns) or columns > vectors:
+        if columns > vectors:
             continue
         for rows in range(1, min(p.m, 28) + 1):
             registers = rows * columns + columns + (1 if columns > 2 else 0)
@@ -104,7 +104,7 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
         tiles = ceil_div(p.m, rows)
         panels = ceil_div(vectors, columns)
         source = "packed" if packed else "panel"
-        if not packed and whole and not p.transposed_b and tiles <= 2:
+        if not packed and whole and vectors % columns == 0 and not p.transposed_b and tiles <= 2:
             source = "place"
         wanted = 4 * target.units if p.flops > 1 << (27 if packed else 21) else target.units
         row_tiles, share = tiles, max(1, min(panels, panels * p.batch // (16 * target.units)))
@@ -148,8 +148,14 @@ def _copy_panel(p: Matmul, target: Target, block: int, k_count: str, destination
             f"__global const float* b = B0 + (size_t)(k0 + k) * {p.n} + {column};",
         ]
         lines.append(f"float* d = {destination} + k * {block};")
-        if p.n % v == 0:
+        if p.n % block == 0:
             lines += [f"*(vec*)(d + {i}) = *(__global const vecu*)(b + {i});" for i in range(0, block, v)]
+        elif p.n % v == 0:
+            inside = [f"({column}) + {i} < {p.n}" for i in range(0, block, v)]
+            lines += [
+                f"if ({test}) *(vec*)(d + {i * v}) = *(__global const vecu*)(b + {i * v}); else *(vec*)(d + {i * v}) = 0;"
+                for i, test in enumerate(inside)
+            ]
         else:
             lines.append(f"const int count = min({block}, {p.n} - ({column}));")
             lines.append(f"if (count == {block}) {{")
@@ -285,8 +291,10 @@ def matmul(
         for c in each:
             part = f"((size_t)(g2 % {tile.splits}) * {p.batch} + bs)" if tile.splits > 1 else "(size_t)bs"
             offset = f"({part} * {p.m} + i + {r}) * {p.n} + col + {c * v}"
-            if p.n % v == 0:
+            if p.n % block == 0 or (p.n % v == 0 and c == 0):
                 body += epilogue.store(f"c{r}_{c}", offset, target, c)
+            elif p.n % v == 0:
+                body += [f"if (col + {c * v} < {p.n})", *epilogue.store(f"c{r}_{c}", offset, target, c)]
             else:
                 body.append(f"if (col + {c * v + v} <= {p.n}) {{")
                 body += epilogue.store(f"c{r}_{c}", offset, target, c)
