@@ -37,7 +37,7 @@ class CallingThread:
     ) -> None:  # fmt: skip
         self.runtime, self.places, self.sets, self.workers, self.what = runtime, places, sets, workers, what
         self.crew = runtime.crew
-        table = Interpreter.of(stages, places, "__global", workers > 1)
+        table = Interpreter.of(stages, places, "__global", workers)
         self.source = table.source + (_run_with_standbys() if workers > 1 else _run())
         if built is None:
             self.program = runtime.build(self.source, what, parts=table.parts, crew=self.crew.devices[:workers])
@@ -45,7 +45,7 @@ class CallingThread:
         else:
             assert built.source == self.source, "another order of launches gave another program"
             self.program, self.number = built.program, built.number
-        self._tables = [table.stages, table.entries, table.pointers, counters(len(stages))]
+        self._tables = [table.stages, table.entries, table.pointers, counters(len(stages), workers)]
         self._addresses = [
             np.array([array.ctypes.data for array in (*self._tables, *(region.host for region in regions))], np.uint64)
             for regions in sets
@@ -88,7 +88,7 @@ class _Begin:
         count = launches.workers - 1
         self.ends = launches.kernel(self.table, first, last, crew.lines, self.program, count)
         lines = [crew.lines + 4 * LINE * (i + 1) for i in range(count)]
-        self.stands = [launches.kernel(0, 0, 0, line, self.program, 0) for line in lines]
+        self.stands = [launches.kernel(0, 1 + i, 0, line, self.program, 0) for i, line in enumerate(lines)]
 
     def __call__(self) -> _Begin:
         self._crew.begin(self)
@@ -102,8 +102,8 @@ class _Begin:
 _WORK = """
 #define AT ((__global const ulong*)table)
 #define COUNTERS ((volatile __global int*)AT[3])
-#define WORK work((__global float* __global const*)(AT + 4), (__global const int*)AT[0], (__global const int*)AT[1], \\
-                  (__global const int*)AT[2], COUNTERS, first, last)
+#define WORK(me) work((__global float* __global const*)(AT + 4), (__global const int*)AT[0], (__global const int*)AT[1], \\
+                  (__global const int*)AT[2], COUNTERS, first, last, me)
 """
 
 
@@ -111,7 +111,7 @@ def _run() -> str:
     return f"""{_WORK}
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void run(const ulong table, const int first, const int last) {{
-WORK;
+WORK(0);
 }}
 """
 
@@ -124,7 +124,7 @@ def _run_with_standbys() -> str:
 #define PAUSE
 #endif
 
-void stand_by(volatile __global uint* const w, const uint own) {{
+void stand_by(volatile __global uint* const w, const uint own, const int me) {{
 for (;;) {{
 w[{STATE}] = own;
 for (int looks = {_LOOKS}; w[{BELL}] == w[{CLAIM}] && looks > 0; looks--) PAUSE;
@@ -138,7 +138,7 @@ return;
 }} else if (atomic_cmpxchg(w + {CLAIM}, claimed, called) == claimed) {{
 const int first = w[{SPAN}], last = w[{SPAN} + 1];
 const ulong table = *(volatile __global ulong*)(w + {TABLE});
-WORK;
+WORK(me);
 mem_fence(CLK_GLOBAL_MEM_FENCE);
 w[{DONE}] = called;
 }}
@@ -146,7 +146,7 @@ w[{DONE}] = called;
 }}
 
 void end(const ulong table, const int first, const int last, volatile __global uint* const lines, const int standbys) {{
-WORK;
+WORK(0);
 const uint called = lines[{BELL}];
 for (int i = 1; i <= standbys; i++) {{
 volatile __global uint* const w = lines + i * {LINE};
@@ -160,6 +160,6 @@ clear(COUNTERS, first, last);
 __kernel __attribute__((reqd_work_group_size(1, 1, 1)))
 void run(const ulong table, const int first, const int last, const ulong lines, const int own, const int standbys) {{
 if (standbys) end(table, first, last, (volatile __global uint*)lines, standbys);
-else stand_by((volatile __global uint*)lines, own);
+else stand_by((volatile __global uint*)lines, own, first);
 }}
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.interpreter import COUNTER, Interpreter, Place, counters
+from flownet.devices.opencl.interpreter import Interpreter, Place, counters, ints_of
 from flownet.devices.opencl.memory import Region
 from flownet.devices.opencl.schedule import Stage
 
@@ -32,7 +32,7 @@ class DeviceThreads:
     ) -> None:  # fmt: skip
         self.runtime, self.places, self.sets, self.workers, self.what = runtime, places, sets, workers, what
         self._stages = len(stages)
-        table = Interpreter.of(stages, places, "", workers > 1)
+        table = Interpreter.of(stages, places, "", workers)
         self.source = table.source + _run(len(sets[0]), workers)
         if built is None:
             self.program = runtime.build(self.source, what, parts=table.parts)
@@ -40,7 +40,7 @@ class DeviceThreads:
             assert built.source == self.source, "another order of launches gave another program"
             self.program = built.program
         self._tables = [
-            runtime.buffer_of(t) for t in (table.stages, table.entries, table.pointers, counters(len(stages)))
+            runtime.buffer_of(t) for t in (table.stages, table.entries, table.pointers, counters(len(stages), workers))
         ]
 
     def launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
@@ -61,9 +61,9 @@ def _run(regions: int, workers: int) -> str:
     arguments = ", ".join(f"__global float* b{i}" for i in range(regions))
     # the last to leave sets the counters back, for the next launch
     leave = [
-        f"if (atomic_inc(counters + all * {COUNTER}) == {workers - 1}) {{",
+        f"if (atomic_inc(counters + all * {ints_of(workers)}) == {workers - 1}) {{",
         "clear(counters, first, last);",
-        f"counters[all * {COUNTER}] = 0;",
+        f"counters[all * {ints_of(workers)}] = 0;",
         "}",
     ]
     return "\n".join(
@@ -72,7 +72,7 @@ def _run(regions: int, workers: int) -> str:
             f"void run({arguments}, __global const int* stages, __global const int* entries, __global const int* pointers,",
             "volatile __global int* counters, const int first, const int last, const int all) {",
             f"__global float* const bases[{regions}] = {{{bases}}};",
-            "work(bases, stages, entries, pointers, counters, first, last);",
+            "work(bases, stages, entries, pointers, counters, first, last, (int)get_group_id(0));",
             *(leave if workers > 1 else []),
             "}",
             "",

@@ -1,10 +1,12 @@
 """A whole program as one kernel: functions, and a table that says in which order and over which memory they run.
 
 Why: a launch costs 2 to 4 microseconds, and a dependent one must wait until the other cores' threads have been woken, which takes longer than
-many kernels run. Instead a worker a core runs all stages; workers take work-groups off a counter, and wait on a second
-counter until a stage is done. This always ends, however many workers there are and whenever they come: a worker waits
-only for work-groups that another one has taken, which finishes them without waiting for anybody. And a table costs nothing
-to compile: ResNet-110's training step has some 1,500 launches, but few different functions.
+many kernels run. Instead a worker a core runs all stages; workers take work-groups off counters, and wait on another one until a stage is
+done. Each begins with its own part of every stage, so that it often finds in its cache what it wrote there in the stage before (LeNet-5's
+inference in 0.47 instead of 0.56 ms, CNN's in 5.2 instead of 5.4), and then takes what is left of the others'. This always ends,
+however many workers there are and whenever they come: a worker waits only for work-groups that another one has taken, which
+finishes them without waiting for anybody. And a table costs nothing to compile: ResNet-110's training step has some 1,500
+launches, but few different functions.
 
 Who the workers are is another matter: the device's own threads (`device_threads`), or the calling thread and those that stand
 by it (`calling_thread`). Each adds the kernel that is launched.
@@ -26,17 +28,27 @@ from flownet.devices.opencl.kernels.kernel import Kernel, product
 from flownet.devices.opencl.schedule import Stage
 from flownet.graph import Node
 
-__all__ = ["COUNTER", "Interpreter", "Place", "counters"]
+__all__ = ["Interpreter", "Place", "counters", "ints_of"]
 
-COUNTER = 32  # ints that the two counters of a stage take: a cache line each
+_LINE = 16  # ints of a cache line: counters have one each
+_MOST_PARTS = 8  # of a stage; more would be looked through for longer than it pays
 _ENTRY = 8
 
 Place = tuple[int, int]  # region, offset in floats
 
 
-def counters(stages: int) -> np.ndarray:
+def ints_of(workers: int) -> int:
+    """How many ints a stage's counters take: what is done, and what was taken of each part."""
+    return (1 + _parts(workers)) * _LINE
+
+
+def counters(stages: int, workers: int) -> np.ndarray:
     """Counters of that many stages, and one more at the end, all 0."""
-    return np.zeros((stages + 1) * COUNTER, np.int32)
+    return np.zeros(stages * ints_of(workers) + _LINE, np.int32)
+
+
+def _parts(workers: int) -> int:
+    return min(workers, _MOST_PARTS)
 
 
 @dataclass
@@ -44,7 +56,7 @@ class Interpreter:
     """The source of a program's functions, and its tables.
 
     `work` runs stages, for one of the workers: pointers to the regions, stages, entries, pointers, counters (int), the first stage
-    and the one behind the last. `clear` sets their counters back. `parts` says which lines compute which nodes.
+    and the one behind the last, the worker's number. `clear` sets their counters back. `parts` says which lines compute which nodes.
     """
 
     source: str
@@ -54,11 +66,10 @@ class Interpreter:
     parts: tuple[Part, ...] = ()
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], space: str, shared: bool) -> Interpreter:
+    def of(cls, stages: Sequence[Stage], places: Mapping[str, Place], space: str, workers: int) -> Interpreter:
         """The program of device stages; host stages get empty rows.
 
-        space:  address space of the array of pointers to the regions
-        shared: whether more than one worker runs it
+        space: address space of the array of pointers to the regions
         """
         functions: dict[tuple, int] = {}
         nodes: list[list[Node]] = []
@@ -91,7 +102,7 @@ class Interpreter:
                 total += count
                 pointer_rows += [places[launch.buffers[a.name]] for a in kernel.arguments]
             stage_rows.append((first, 1, total) if stage.in_turn else (first, total, 1))
-        parts = [*preambles, *texts, _work(cases, space, shared)]
+        parts = [*preambles, *texts, _work(cases, space, workers)]
         return cls(
             "\n".join(parts) + "\n",
             np.array(stage_rows or [(0, 0, 0)], np.int32),
@@ -134,7 +145,7 @@ def _case(kernel: Kernel, number: int) -> str:
     return f"case {number}: f{number}({', '.join([*pointers, 'g0', 'g1', 'g2'])}); break;"
 
 
-def _work(cases: Sequence[str], space: str, shared: bool) -> str:
+def _work(cases: Sequence[str], space: str, workers: int) -> str:
     task = [
         f"__global const int* const e = entries + at * {_ENTRY};",
         "const int t = n - e[1], x = e[3], y = e[4];",
@@ -144,36 +155,51 @@ def _work(cases: Sequence[str], space: str, shared: bool) -> str:
         *cases,
         "}",
     ]
-    if shared:
+    parts, ints = _parts(workers), ints_of(workers)
+    if workers > 1:
         loop = [
-            f"volatile __global int* const c = counters + s * {COUNTER};",
+            f"volatile __global int* const c = counters + s * {ints};",
+            "int done = 0;",
+            f"for (int p = 0; p < {parts}; p++) {{",
+            f"const int part = (me + p) % {parts}, end = (total * (part + 1) + {parts - 1}) / {parts};",
+            f"const int begin = (total * part + {parts - 1}) / {parts};",
+            "int at = stages[3 * s];",
             "for (;;) {",
-            "const int i = atomic_inc(c);",
-            "if (i >= total) break;",
+            f"const int i = begin + atomic_inc(c + {_LINE} * (part + 1));",
+            "if (i >= end) break;",
             "for (int n = i * share; n < (i + 1) * share; n++) {",
             f"while (n >= entries[at * {_ENTRY}]) at++;",
             *task,
             "}",
-            "mem_fence(CLK_GLOBAL_MEM_FENCE);",
-            f"atomic_inc(c + {COUNTER // 2});",
+            "done++;",
             "}",
-            f"while (c[{COUNTER // 2}] < total) ;",
+            "}",
+            "mem_fence(CLK_GLOBAL_MEM_FENCE);",
+            "atomic_add(c, done);",
+            "while (c[0] < total) ;",
             "mem_fence(CLK_GLOBAL_MEM_FENCE);",
         ]
     else:
-        loop = ["for (int n = 0; n < total * share; n++) {", f"while (n >= entries[at * {_ENTRY}]) at++;", *task, "}"]
+        loop = [
+            "int at = stages[3 * s];",
+            "for (int n = 0; n < total * share; n++) {",
+            f"while (n >= entries[at * {_ENTRY}]) at++;",
+            *task,
+            "}",
+        ]
     return "\n".join(
         [
             "#define P(k) (bases[q[2 * (k)]] + q[2 * (k) + 1])",
             f"__attribute__((noinline)) void work(__global float* {space} const* bases, __global const int* stages,",
-            "__global const int* entries, __global const int* pointers, volatile __global int* counters, const int first, const int last) {",
+            "__global const int* entries, __global const int* pointers, volatile __global int* counters,",
+            "const int first, const int last, const int me) {",
             "for (int s = first; s < last; s++) {",
-            "int at = stages[3 * s]; const int total = stages[3 * s + 1], share = stages[3 * s + 2];",
+            "const int total = stages[3 * s + 1], share = stages[3 * s + 2];",
             *loop,
             "}",
             "}",
             "void clear(volatile __global int* counters, const int first, const int last) {",
-            f"for (int s = first; s < last; s++) {{ counters[s * {COUNTER}] = 0; counters[s * {COUNTER} + {COUNTER // 2}] = 0; }}",
+            f"for (int i = first * {ints}; i < last * {ints}; i += {_LINE}) counters[i] = 0;",
             "}",
         ]
     )

@@ -94,7 +94,12 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
                 reread = 0.1 + 0.4 * min(1.0, 4 * p.m * p.k / target.l2)  # A is read once for each panel
                 if p.transposed_b and not packed and p.batch * ceil_div(vectors, columns) < 4 * target.units:
                     waste *= 1.2  # too few panels for the cores: some would be transposed twice
-                cost = waste * max(1.0, (rows + columns) / fmas, 8 / fmas) * (1 + 0.3 / rows + reread / columns)
+                # a load takes a seventh of a multiply-add's time even beside enough of them (Sapphire Rapids: 6x4 194 GFLOP/s, 8x2 and
+                # 4x4 180, 24x1 165, none 212); where panels are transposed first, few and wide ones cost more than that
+                loads = 0.28 * (rows + columns) / fmas if packed or not p.transposed_b else 0.0
+                cost = (
+                    waste * (max(1.0, (rows + columns) / fmas, 8 / fmas) + loads) * (1 + 0.3 / rows + reread / columns)
+                )
                 if packed and _streams(p, target):
                     cost += 0.05 * ceil_div(p.m, rows)  # a panel is read once for each
                 shapes.append((cost, rows, columns))
