@@ -39,12 +39,17 @@ def choose_device(
 
 def _chosen(name: str, registry: Registry | None, fallback: str, memory_limit: int | None) -> Device:
     kind, _, rest = name.partition(":")
+    if rest and kind in ("auto", "cpu"):
+        raise FlownetError.of(
+            "unknown-device", f"there is no device `{name}`",
+            help=f"there is one `{kind}`; `opencl:{rest}` names one of OpenCL's, and `flownet devices` lists them",
+        )  # fmt: skip
     options: dict[str, Any] = {
         "fallback": fallback, "memory_limit": memory_limit, "kernels": dict(registry.items("kernel")) if registry else None,
     }  # fmt: skip
     if kind == "auto":
         return _first_that_works(options) or _with_reason(CPU(), "; ".join(_why_numpy()))
-    if kind == "cpu" and not rest:
+    if kind == "cpu":
         return _with_reason(CPU(), "asked for")
     if kind == "opencl":
         from flownet.devices.opencl.device import OpenCL

@@ -138,7 +138,7 @@ def find(name: str) -> Found:
     _, _, which = name.partition(":")
     if not which:
         return devices[0]
-    if which.isdigit():
+    if which.isdecimal():
         if int(which) < len(devices):
             return devices[int(which)]
         raise FlownetError.of(

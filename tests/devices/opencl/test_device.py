@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flownet.devices.choose import choose_device
+from flownet.devices.opencl.device import OpenCL
 from flownet.errors import DiagnosticWarning, FlownetError
 from flownet.executor import Session
 from flownet.executor.profile import measure, plan_document, trace
@@ -53,9 +54,13 @@ def test_a_memory_limit_without_effect_is_told():
         choose_device("opencl", memory_limit=1 << 20)
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opncl", "unknown-device")]
-)
+NAMES = [
+    ("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opencl:²", "no-device"), ("opncl", "unknown-device"),
+    ("cpu:1", "unknown-device"), ("auto:1", "unknown-device"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code"), NAMES)
 def test_names_that_mean_nothing(name, code):
     with pytest.raises(FlownetError) as caught:
         choose_device(name)
@@ -113,6 +118,17 @@ def test_the_hosts_nodes_stand_between_launches(device):
     assert hosted[0].facts["reason"] == "`only_in_numpy` has no kernels"
     array = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
     close(plan({"x": array})[y.name], np.tanh(np.exp(array) + 1))
+
+
+@pytest.mark.parametrize("fallback", ["warn", "error"])
+def test_a_batch_of_nothing_is_nothing_to_tell_of(fallback):
+    device = OpenCL(device_ids()[0], fallback=fallback)
+    g = Builder(Graph())
+    y = g.add(op("relu"), g.add(op("dense", units=3), g.input("x", f32(0, 5))))
+    g.graph.output(y.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Session(device).run(g.graph, {"x": np.zeros((0, 5), np.float32)})[y.name].shape == (0, 3)
 
 
 def test_float64_runs_on_the_host(device):
