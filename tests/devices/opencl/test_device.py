@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import numpy as np
 import pytest
 
 from flownet.devices.choose import choose_device
+from flownet.devices.device import Step
 from flownet.devices.opencl.device import OpenCL
 from flownet.errors import DiagnosticWarning, FlownetError
 from flownet.executor import Session
-from flownet.executor.profile import measure, plan_document, trace
+from flownet.executor.profile import Measured, measure, plan_document, trace
 from flownet.expression import parse
 from flownet.graph import Builder, Graph
 from flownet.kernels import Template
@@ -245,3 +247,13 @@ def test_plan_and_profile_say_what_there_is(device):
     assert len(measured) == len(plan.program.steps) and all(m.seconds > 0 for m in measured)
     events = [event for event in trace(measured, plan.graph)["traceEvents"] if event["ph"] == "X"]
     assert events[-1]["ts"] == pytest.approx(sum(e["dur"] for e in events[:-1]))
+
+
+def test_rates_are_told_of_steps_that_last_long_enough_to_be_told_from_their_launch():
+    step = Step(lambda: None, (), "copy", "opencl", flops=10**6, bytes=10**6)
+    assert (Measured(step, 1e-4).gflops, Measured(step, 1e-4).gbytes) == pytest.approx((10.0, 10.0))
+    short = Measured(step, 1e-7)  # 10,000 GFLOP/s
+    assert np.isnan(short.gflops) and np.isnan(short.gbytes)
+    event = trace([short], Graph())["traceEvents"][-1]
+    assert event["name"] == "copy" and "GFLOP/s" not in event["args"]
+    json.dumps(event, allow_nan=False)
