@@ -161,3 +161,36 @@ def test_the_self_test_names_every_family(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(selftests, "FAMILIES", families)
     found = document(run("devices", "--selftest", "--json"))["devices"]
     assert all(device["selftest"] == dict.fromkeys(families, "ok") for device in found if device["id"] != "cpu")
+
+
+@pytest.mark.opencl
+def test_tuning_that_is_interrupted_keeps_what_it_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flownet.devices.opencl.tuning import Tuning
+
+    monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "two.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 16, 6, 6]"}\nnodes:\n  - conv2d: {channels: 16, kernel: 3, padding: 1}\n'
+        "  - conv2d: {channels: 32, kernel: 1}\noutputs: [conv2d_2]\n"
+    )
+    whole, tuned = Tuning.tune, []
+
+    def tune(self, problem, direction):
+        if tuned:
+            raise KeyboardInterrupt
+        tuned.append(problem)
+        return whole(self, problem, direction)
+
+    monkeypatch.setattr(Tuning, "tune", tune)
+    assert run("bench", "two.yaml", "--device", "opencl", "--seconds", "0.01", "--tune").exit_code
+    (file,) = (tmp_path / "cache" / "tuning").glob("*.json")
+    assert len(json.loads(file.read_text())["chosen"]) == 1
+
+
+def test_tuning_of_numpy_is_told_to_have_no_effect(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 2]"}\nnodes:\n  - relu\noutputs: [relu_1]\n'
+    )
+    result = run("bench", "net.yaml", "--device", "cpu", "--seconds", "0.01", "--tune")
+    assert result.exit_code == 0 and "warning[no-effect]" in result.stderr

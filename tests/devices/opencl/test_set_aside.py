@@ -17,6 +17,7 @@ from flownet.devices.choose import choose_device
 from flownet.devices.opencl import platforms
 from flownet.devices.opencl.device import OpenCL
 from flownet.devices.opencl.kernels.convolution import Convolution, candidates
+from flownet.devices.opencl.other_process import OtherProcess
 from flownet.devices.opencl.platforms import found_devices
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.target import Target
@@ -310,6 +311,40 @@ def test_a_device_that_is_gone_sets_no_candidate_aside(monkeypatch):
     with pytest.raises(MachineError):
         tuning.tune(PROBLEM, "forward")
     assert Tuning(SimpleNamespace(found=tuning.runtime.found, target=tuning.runtime.target)).set_aside == {}
+
+
+def test_a_candidate_that_ends_its_process_is_set_aside_and_the_others_are_tried(tmp_path):
+    tuning = Tuning(Runtime(found_devices()[0]))
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", "SIGSEGV")
+    results = tuning.tune(PROBLEM, "forward")
+    every = candidates(PROBLEM, "forward", tuning.runtime.target)
+    assert [note for _, _, note in results] == [
+        "",
+        "set aside: ends the process that tries it: SIGSEGV",
+        *[""] * (len(every) - 2),
+    ]
+    assert tuning.save()
+    later = Tuning(tuning.runtime)
+    assert later.set_aside == tuning.set_aside != {}
+    assert later.choose(PROBLEM, "forward") != every[1]
+
+
+def test_a_candidate_whose_process_is_killed_is_not_set_aside():
+    """What lacks memory may be ended by the system: that says nothing of the kernel."""
+    tuning = Tuning(Runtime(found_devices()[0]))
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", "SIGKILL")
+    results = tuning.tune(PROBLEM, "forward")
+    assert results[1][2].startswith("not tried: ") and "SIGKILL" in results[1][2]
+    assert tuning.set_aside == {}
+
+
+def test_candidates_are_rehearsed_in_a_process_that_lives_as_long_as_it_is_needed():
+    tuning = Tuning(Runtime(found_devices()[0]))
+    assert tuning._rehearsed(PROBLEM, "forward", 0) is None
+    process = tuning._rehearsal._process
+    assert process is not None and process.poll() is None
+    tuning._rehearsal.close()
+    assert process.wait(30) == 0
 
 
 def failing_trial(monkeypatch, candidate, code):
