@@ -10,13 +10,13 @@ __all__ = ["serve"]
 
 
 def serve(connection: Any) -> None:
-    """End by the signal of the greeting where the second thing is asked for; do nothing otherwise."""
-    number = connection.recv()
+    """End by the greeting's signal where the greeting's thing is asked for; do nothing otherwise."""
+    number, fatal = connection.recv()
     while True:
         try:
             asked = connection.recv()
         except EOFError:
             return
-        if asked[-1] == 1:
+        if asked == fatal:
             os.kill(os.getpid(), getattr(signal, number))
         connection.send("done")

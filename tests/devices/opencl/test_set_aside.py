@@ -273,6 +273,15 @@ def test_a_family_that_takes_the_context_with_it_does_not_fail_the_others(monkey
     assert list(OpenCL("opencl:0").tuning.failures) == ["matrix product"]
 
 
+def test_a_family_that_ends_its_process_fails_and_the_others_are_tried(monkeypatch, few):
+    crashing = OtherProcess("tests.devices.opencl.crashing", ("SIGSEGV", "matrix product"))
+    monkeypatch.setattr(device_selftest, "_rehearsal", lambda name: crashing)
+    found = device_selftest.selftest("opencl:0")
+    assert found["matrix product"] == "failed: ends the process that tries it: SIGSEGV"
+    assert found["elementwise"] == found["convolution 3x3"] == "ok"
+    assert list(OpenCL("opencl:0").tuning.failures) == ["matrix product"]
+
+
 PROBLEM = Convolution(2, 16, 8, 8, 16, padding=((1, 1), (1, 1)))
 
 
@@ -315,7 +324,7 @@ def test_a_device_that_is_gone_sets_no_candidate_aside(monkeypatch):
 
 def test_a_candidate_that_ends_its_process_is_set_aside_and_the_others_are_tried(tmp_path):
     tuning = Tuning(Runtime(found_devices()[0]))
-    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", "SIGSEGV")
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", ("SIGSEGV", (PROBLEM, "forward", 1)))
     results = tuning.tune(PROBLEM, "forward")
     every = candidates(PROBLEM, "forward", tuning.runtime.target)
     assert [note for _, _, note in results] == [
@@ -332,7 +341,7 @@ def test_a_candidate_that_ends_its_process_is_set_aside_and_the_others_are_tried
 def test_a_candidate_whose_process_is_killed_is_not_set_aside():
     """What lacks memory may be ended by the system: that says nothing of the kernel."""
     tuning = Tuning(Runtime(found_devices()[0]))
-    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", "SIGKILL")
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", ("SIGKILL", (PROBLEM, "forward", 1)))
     results = tuning.tune(PROBLEM, "forward")
     assert results[1][2].startswith("not tried: ") and "SIGKILL" in results[1][2]
     assert tuning.set_aside == {}
