@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -192,6 +195,34 @@ def test_a_loader_without_drivers_says_where_it_looked(monkeypatch):
     assert found.code == "no-device" and found.notes == nothing[1]
     device, told = chosen("auto")
     assert device.name == "cpu" and "/nowhere" in device.reason and not told
+
+
+def reason_of_auto(**environment):
+    """What a process of its own says of the device that `auto` takes."""
+    code = "from flownet.devices.choose import choose_device as c; d = c('auto'); print(d.name, d.reason)"
+    env = {**{k: v for k, v in os.environ.items() if k not in ("POCL_CACHE_DIR", "POCL_DEVICES")}, **environment}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+
+
+needs_pocl = pytest.mark.skipif(
+    not any("Portable" in device.platform for device in found_devices()), reason="PoCL is not here"
+)
+
+
+@needs_pocl
+def test_caches_that_cannot_be_written_to_cost_time_alone(tmp_path):
+    """Those of PoCL, without which it has no devices, and of PyOpenCL, which fails where it launches a kernel."""
+    (tmp_path / "file").write_text("")
+    told = reason_of_auto(XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert told.startswith("opencl") and "PoCL cannot write to" in told and "POCL_CACHE_DIR" in told
+
+
+@needs_pocl
+def test_drivers_without_devices_are_named_where_there_is_no_other(tmp_path):
+    if len({device.platform for device in found_devices()}) > 1:
+        pytest.skip("another driver has devices")
+    told = reason_of_auto(POCL_DEVICES="voodoo")
+    assert told.startswith("cpu") and "`Portable Computing Language` has no devices" in told and "`voodoo`" in told
 
 
 def test_a_group_size_that_a_gpu_only_says_it_has_is_found_at_the_opening(monkeypatch):
