@@ -63,6 +63,15 @@ def on_host(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "host.yaml"), "--device", "opencl", "--plugin-dir", str(tmp_path / "ops")]
 
 
+@pytest.mark.opencl
+def test_what_reorders_an_output_has_the_line_of_the_output(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "conv.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 16, 6, 6]"}\nnodes:\n  - conv2d: {channels: 16, kernel: 3, padding: 1}\noutputs: [conv2d_1]\n'
+    )
+    steps = document(run("plan", "conv.yaml", "--device", "opencl", "--json"))["steps"]
+    assert steps[-1]["kernel"].startswith("unblock") and steps[-1]["lines"] == ["conv.yaml:4"]
+
+
 @pytest.mark.parametrize("device", ["cpu", pytest.param("opencl", marks=pytest.mark.opencl)])
 def test_a_plan_has_kernels_lines_and_buffers(run: Run, graph: Path, device: str) -> None:
     found = document(run("plan", graph, "--train", "--batch", 8, "--device", device, "--json"))
