@@ -147,7 +147,7 @@ def _with_copies(graph: Graph, order: list[Node], chosen: list[_Idle]) -> Graph:
     for idle in chosen:
         maker = graph.nodes[graph.values[idle.value].producer or ""]
         again = f"{idle.value}/again"  # the value's name: other results of its node may be made again as well
-        assert again not in graph.nodes and again not in graph.values, f"{again} exists"
+        assert again not in {**graph.nodes, **graph.values}, f"{again} exists"
         op, inputs = _copied(graph, maker, idle.value)
         graph.values[again] = replace(graph.values[idle.value], name=again, producer=again)
         copies.setdefault(idle.first_late, []).append(Node(again, op, inputs, (again,), maker.origin, maker.device))
