@@ -58,7 +58,7 @@ def test_a_memory_limit_without_effect_is_told():
 
 NAMES = [
     ("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opencl:²", "no-device"), ("opncl", "unknown-device"),
-    ("cpu:1", "unknown-device"), ("auto:1", "unknown-device"),
+    ("cpu:1", "unknown-device"), ("auto:1", "unknown-device"), (None, "unknown-device"),
 ]  # fmt: skip
 
 
@@ -67,6 +67,15 @@ def test_names_that_mean_nothing(name, code):
     with pytest.raises(FlownetError) as caught:
         choose_device(name)
     assert caught.value.diagnostics[0].code == code and caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize(
+    "options", [{"fallback": "wran"}, {"fallback": None}, {"memory_limit": -1}, {"memory_limit": "500MB"}], ids=str
+)
+def test_options_that_mean_nothing(options):
+    with pytest.raises(FlownetError) as caught:
+        choose_device("opencl", **options)
+    assert caught.value.diagnostics[0].code == "bad-value" and caught.value.diagnostics[0].help
 
 
 def test_feeding_while_a_step_runs_does_not_disturb_it(device):
