@@ -103,7 +103,19 @@ def test_what_has_no_kernels_can_be_refused(run: Run, on_host: list[str]) -> Non
 def test_the_plan_says_where_a_node_runs_and_why(run: Run, on_host: list[str]) -> None:
     result = run("plan", *on_host)
     assert result.exit_code == 0 and not result.stderr
-    assert "on the processor: only_in_numpy (`only_in_numpy` has no kernels)" in result.stdout
+    assert "on the processor: only_in_numpy (`only_in_numpy` has no kernels); nothing is copied for it" in result.stdout
+
+
+@pytest.mark.opencl
+def test_the_plan_says_what_is_copied_to_a_device_with_memory_of_its_own(
+    run: Run, on_host: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flownet.devices.opencl.runtime import Runtime
+
+    monkeypatch.setattr(Runtime, "_really_shares_memory", lambda self: False)
+    (step,) = [s for s in document(run("plan", *on_host, "--json"))["steps"] if s["device"] == "cpu"]
+    assert step["transferred"] == step["bytes"] > 0
+    assert "are copied in a run" in run("plan", *on_host).stdout
 
 
 @pytest.mark.opencl
