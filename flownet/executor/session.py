@@ -133,7 +133,7 @@ class Session:
     def buffers(self, graph: Graph, sizes: Mapping[str, int] | None = None) -> Buffers:
         """A plan of its own of `graph` for these sizes, whose inputs and outputs are used in place."""
         plan = self._made(graph, sizes or {})
-        return Buffers(plan.graph, plan.program, self._in_turn)
+        return Buffers(plan.graph, plan.program, self.in_turn)
 
     def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run `graph` on arrays; their shapes say the sizes of its symbols. Threads that call it at once take turns."""
