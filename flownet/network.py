@@ -202,6 +202,12 @@ def compile(
 ) -> Network:
     """A network on a device, made of a document that is loaded already."""
     registry = registry or default_registry()
+    if not DType.of(dtype).is_float:
+        raise FlownetError.of(
+            "bad-value",
+            f"networks are computed in floating-point numbers, not in {dtype}",
+            help='"float32" or "float64"',
+        )
     if dtype != "float32":
         section = document.train
         section = replace(section, graph=with_dtype(section.graph, DType.of(dtype))) if section else None

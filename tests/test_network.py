@@ -274,3 +274,9 @@ def test_data_that_are_not_there_are_told_at_their_path(tmp_path: Path) -> None:
     assert diagnostic.code == "data-missing"
     assert diagnostic.span is not None
     assert (diagnostic.span.line, diagnostic.span.column) == (5, 3 + data.index("none.npz"))
+
+
+def test_an_element_type_without_fractions_is_refused() -> None:
+    with pytest.raises(FlownetError) as caught:
+        flownet.load(graph_of(), device="cpu", dtype="int32")
+    assert caught.value.diagnostics[0].code == "bad-value"

@@ -45,9 +45,17 @@ def command(
 
     start = time.perf_counter()
     plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, memory_limit)
-    if tune and hasattr(chosen, "tuning"):
+    if tune and not hasattr(chosen, "tuning"):
+        state.out.warn(
+            "no-effect", f"`--tune` has no effect on the device `{chosen.name}`: it has one kernel for each op"
+        )
+    elif tune:
+        kept = False
         for problem, direction in list(chosen.convolutions):
-            results = chosen.tuning.tune(problem, direction)
+            try:
+                results = chosen.tuning.tune(problem, direction)
+            finally:
+                kept = chosen.tuning.save()  # what was found is kept, whatever comes next
             model, best = results[0], min(results, key=lambda r: r[1])
             state.out.say(
                 f"{problem.label(direction)}: {best[0]} {best[1] * 1e3:.3f} ms (the model's choice: {model[1] * 1e3:.3f} ms)"
@@ -55,8 +63,8 @@ def command(
             for name, _, note in results:
                 if note:
                     state.out.say(f"    {name}: {note}")
-        chosen.tuning.save()
-        state.out.say(f"choices are kept in {chosen.tuning.path}")
+        if kept:
+            state.out.say(f"choices are kept in {chosen.tuning.path}")
         plan, chosen = made_plan(state, graph, batch, sizes, device, train, without, fallback, memory_limit)
     ready = time.perf_counter() - start
     for value in plan.graph.inputs:

@@ -94,4 +94,6 @@ def command(
     )
     hosted = [row for row in plan.program.steps if row.device == "cpu" and chosen.name != "cpu"]
     for step in hosted:
-        state.out.say(f"on the processor: {step.kernel} ({step.facts.get('reason', '')})")
+        moved = step.facts.get("transferred", 0)
+        copies = f"{size(moved)} are copied in a run" if moved else "nothing is copied for it"
+        state.out.say(f"on the processor: {step.kernel} ({step.facts.get('reason', '')}); {copies}")

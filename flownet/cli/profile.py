@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 
 import click
@@ -80,14 +81,19 @@ def command(
     )
     table = []
     for m in sorted(measured, key=lambda m: -m.seconds)[:top]:
-        share = f"{m.gflops / peak:.0%}" if peak else ""
         lines = source_lines(plan.graph, m.step)
         table.append(
-            (f"{m.seconds * 1e6:.1f} us", f"{m.seconds / total:.1%}", m.step.kernel, ", ".join(lines[:2]), f"{m.gflops:.1f}", share,
-             f"{m.gbytes:.1f}", m.step.facts.get("variant", ""))
+            (f"{m.seconds * 1e6:.1f} us", f"{m.seconds / total:.1%}", m.step.kernel, ", ".join(lines[:2]), _rate(m.gflops),
+             _rate(m.gflops / peak, ".0%") if peak else "", _rate(m.gbytes), m.step.facts.get("variant", ""))
         )  # fmt: skip
     state.out.table(("time", "share", "kernel", "from", "GFLOP/s", "of peak", "GB/s", "variant"), table)
+    if any(math.isnan(m.gflops) for m in measured):
+        state.out.say("–: too short to be told from the launch itself")
     if peak:
         state.out.say(
             f"measured peak: {peak:.0f} GFLOP/s of multiply-adds; Winograd's share may exceed it, since it needs fewer of them"
         )
+
+
+def _rate(number: float, form: str = ".1f") -> str:
+    return format(number, form) if math.isfinite(number) else "–"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from flownet.devices.cpu.device import CPU
@@ -29,8 +30,24 @@ def choose_device(
 
     fallback, memory_limit: as the OpenCL device takes them; the others have no use for them
 
-    `device.reason` says what was taken and why. Raises FlownetError (`no-device`, `unknown-device`, `device-failed`).
+    `device.reason` says what was taken and why. Raises FlownetError (`no-device`, `unknown-device`, `device-failed`, and `bad-value` for a
+    `fallback` or a limit that means nothing).
     """
+    if not isinstance(name, str):
+        raise FlownetError.of(
+            "unknown-device", f"a device is called by its name, got {name!r}", help='"auto" takes one'
+        )
+    if fallback not in (known := ("error", "warn", "cpu")):
+        raise FlownetError.of(
+            "bad-value", f"there is no fallback {fallback!r}",
+            help=near_names(str(fallback), known) or f"known: {', '.join(known)}",
+        )  # fmt: skip
+    if memory_limit is not None and (not isinstance(memory_limit, Real) or not memory_limit >= 0):
+        raise FlownetError.of(
+            "bad-value",
+            f"a memory limit is a number of bytes, got {memory_limit!r}",
+            help="500_000_000, or None for no limit",
+        )
     device = _chosen(name, registry, fallback, memory_limit)
     if memory_limit is not None and device.name != "opencl":
         _tell_of_no_limit(device)
@@ -39,12 +56,17 @@ def choose_device(
 
 def _chosen(name: str, registry: Registry | None, fallback: str, memory_limit: int | None) -> Device:
     kind, _, rest = name.partition(":")
+    if rest and kind in ("auto", "cpu"):
+        raise FlownetError.of(
+            "unknown-device", f"there is no device `{name}`",
+            help=f"there is one `{kind}`; `opencl:{rest}` names one of OpenCL's, and `flownet devices` lists them",
+        )  # fmt: skip
     options: dict[str, Any] = {
         "fallback": fallback, "memory_limit": memory_limit, "kernels": dict(registry.items("kernel")) if registry else None,
     }  # fmt: skip
     if kind == "auto":
         return _first_that_works(options) or _with_reason(CPU(), "; ".join(_why_numpy()))
-    if kind == "cpu" and not rest:
+    if kind == "cpu":
         return _with_reason(CPU(), "asked for")
     if kind == "opencl":
         from flownet.devices.opencl.device import OpenCL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +15,26 @@ from flownet.graph import Graph
 __all__ = ["Measured", "measure", "plan_document", "source_lines", "trace"]
 
 
+_SHORTEST = 1e-6  # seconds: the launch that is taken off a step's time varies by as much
+
+
 @dataclass(frozen=True)
 class Measured:
-    """A step and the least seconds that it took by itself."""
+    """A step and the least seconds that it took by itself; rates are NaN where it took too short to tell."""
 
     step: Step
     seconds: float
 
     @property
     def gflops(self) -> float:
-        return self.step.flops / self.seconds / 1e9
+        return self._rate(self.step.flops)
 
     @property
     def gbytes(self) -> float:
-        return self.step.bytes / self.seconds / 1e9
+        return self._rate(self.step.bytes)
+
+    def _rate(self, amount: int) -> float:
+        return amount / self.seconds / 1e9 if self.seconds >= _SHORTEST else math.nan
 
 
 def measure(plan: Plan, repeats: int = 10) -> list[Measured]:
@@ -62,12 +69,9 @@ def trace(measured: Sequence[Measured], graph: Graph) -> dict[str, Any]:
     ]
     now = 0.0
     for m in measured:
-        facts = {
-            "nodes": list(m.step.nodes),
-            "lines": list(source_lines(graph, m.step)),
-            "GFLOP/s": m.gflops,
-            "GB/s": m.gbytes,
-        }
+        facts: dict[str, Any] = {"nodes": list(m.step.nodes), "lines": list(source_lines(graph, m.step))}
+        rates = {"GFLOP/s": m.gflops, "GB/s": m.gbytes}
+        facts |= {name: rate for name, rate in rates.items() if math.isfinite(rate)}  # NaN is no JSON
         event = {
             "name": m.step.kernel,
             "cat": m.step.device,

@@ -53,7 +53,9 @@ class Session:
         self.storages: dict[str, Storage] = {}
         self.trainable: set[str] = set()
         self._plans: dict[tuple, Plan] = {}
-        self._in_turn = RLock()  # runs of a plan share its buffers
+        self.in_turn = (
+            RLock()
+        )  # runs of a plan share its buffers, and all plans the parameters: whoever runs one holds it
 
     # -- parameters and states ---------------------------------------------------------------------------------------------
 
@@ -71,7 +73,8 @@ class Session:
 
     def read(self) -> dict[str, np.ndarray]:
         """All parameters and states, copied to the host."""
-        return {name: storage.read() for name, storage in self.storages.items()}
+        with self.in_turn:
+            return {name: storage.read() for name, storage in self.storages.items()}
 
     def write(self, arrays: Mapping[str, np.ndarray], whole: Iterable[str] = ()) -> None:
         """Set parameters and states; others keep their values.
@@ -94,17 +97,19 @@ class Session:
                 "weights-mismatch", "the weights are those of another graph", *problems,
                 help="use the graph file that the weights were trained with",
             )  # fmt: skip
-        for name, array in arrays.items():
-            self.storages[name].write(np.asarray(array, self.storages[name].type.dtype.numpy))
+        with self.in_turn:
+            for name, array in arrays.items():
+                self.storages[name].write(np.asarray(array, self.storages[name].type.dtype.numpy))
 
     # -- plans -------------------------------------------------------------------------------------------------------------
 
     def plan(self, graph: Graph, sizes: Mapping[str, int] | None = None) -> Plan:
         """The plan of `graph` for these sizes of its symbols; made once, and kept."""
         key = (id(graph), tuple(sorted((sizes or {}).items())))
-        if key not in self._plans:
-            self._plans[key] = self._made(graph, sizes or {})
-        return self._plans[key]
+        with self.in_turn:
+            if key not in self._plans:
+                self._plans[key] = self._made(graph, sizes or {})
+            return self._plans[key]
 
     @paused_collector()
     def _made(self, graph: Graph, sizes: Mapping[str, int]) -> Plan:
@@ -128,12 +133,12 @@ class Session:
     def buffers(self, graph: Graph, sizes: Mapping[str, int] | None = None) -> Buffers:
         """A plan of its own of `graph` for these sizes, whose inputs and outputs are used in place."""
         plan = self._made(graph, sizes or {})
-        return Buffers(plan.graph, plan.program, self._in_turn)
+        return Buffers(plan.graph, plan.program, self.in_turn)
 
     def run(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run `graph` on arrays; their shapes say the sizes of its symbols. Threads that call it at once take turns."""
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
-        with self._in_turn:
+        with self.in_turn:
             return self.plan(graph, sizes_of(graph, arrays))(arrays)
 
 

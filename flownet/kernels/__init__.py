@@ -10,6 +10,7 @@ device's business. Because each is an op, a lowered graph runs on the CPU device
     Pool             maxima and means of windows, PoolGradient and Unpool
     Copy, Join       elements at other places: transposing, slicing, padding, repeating; one behind the other
     Gather, ScatterAdd  rows by index
+    Resample         weighted sums of a few elements along an axis
     Random           numbers of the counter-based generator
     Cast             another element type
     Template         OpenCL C for what nobody foresaw
@@ -25,6 +26,7 @@ from flownet.kernels.layout import Block, Unblock
 from flownet.kernels.matmul import MatMul
 from flownet.kernels.pool import Pool, PoolGradient, Unpool
 from flownet.kernels.reduce import Reduce
+from flownet.kernels.resample import Resample
 from flownet.kernels.template import Template
 from flownet.kernels.uniform import Uniform
 from flownet.kernels.view import View
@@ -44,6 +46,7 @@ __all__ = [
     "Pool",
     "PoolGradient",
     "Reduce",
+    "Resample",
     "ScatterAdd",
     "Template",
     "Unblock",

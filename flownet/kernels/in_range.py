@@ -1,4 +1,4 @@
-"""Whole numbers that must lie in a range: checked when they are fed, since a kernel cannot complain."""
+"""Values that must lie in a range: checked when they are fed, since a kernel cannot complain."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["InRange"]
 class InRange(Op):
     """`x` itself; nothing runs.
 
-    A device calls `check_fed` for values that the host feeds. The quick test comes first: all of them in [0, below). Otherwise
-    `rule`, the op whose rule it is, raises what it would raise itself: by `check_indices(x)`, or as one whose input is labels.
+    A device calls `check_fed` for values that the host feeds. The quick test comes first: whole numbers in [0, below). Otherwise
+    `rule`, the op whose rule it is, raises what it would raise itself: by its own `check_fed(x)`, or as one whose input is labels.
     """
 
     below: int
@@ -37,12 +37,12 @@ class InRange(Op):
         return 0
 
     def check_fed(self, x: np.ndarray) -> None:
-        """Raise FlownetError (`label-range`, `index-out-of-range`) for a number that is none of those."""
+        """Raise FlownetError (`label-range`, `index-out-of-range`) for a value that the rule does not allow."""
         from flownet.ops.loss.class_labels import counted_labels
 
         if x.dtype.kind in "iu" and x.size and int(x.view(f"u{x.dtype.itemsize}").max()) < self.below:
             return
-        if hasattr(self.rule, "check_indices"):
-            self.rule.check_indices(x)
+        if hasattr(self.rule, "check_fed"):
+            self.rule.check_fed(x)
             return
         counted_labels(self.rule.name, x, self.below, getattr(self.rule, "ignore_index", None))

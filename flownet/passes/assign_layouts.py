@@ -92,8 +92,8 @@ class _Assignment:
                 for name in node.inputs.values():
                     self._plain(name)
                 self._keep(node)
-        self.g = Builder(self.new)
         for name in (*self.old.outputs.values(), *self.old.updates.values()):
+            self.g = Builder(self.new, origin=self.old.values[name].origin)  # the lines of what is asked for
             self._plain(name)
         self.new.outputs, self.new.updates = dict(self.old.outputs), dict(self.old.updates)
         return self.new

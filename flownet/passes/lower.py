@@ -17,7 +17,7 @@ from flownet.op import SumTo
 from flownet.op.gradient import Gradient
 from flownet.types import DType
 
-__all__ = ["Fallback", "lower"]
+__all__ = ["Fallback", "is_empty", "lower"]
 
 _DTYPES = {DType.float32, DType.int8, DType.int16, DType.int32, DType.int64, DType.uint8, DType.uint32, DType.bool}
 
@@ -31,7 +31,8 @@ def lower(graph: Graph, kernels: Mapping[str, Any], fallback: str = "warn") -> G
 
     kernels: op name (`conv2d`, `conv2d.backward_x`) -> lowering `f(op, g, *inputs)`, which returns the node's values: one, a tuple
              in the outputs' order, or a mapping by output
-    fallback: "error" raises FlownetError (`no-kernel`) for a node without kernels; else NumPy computes it
+    fallback: "error" raises FlownetError (`no-kernel`) for a node without kernels; else NumPy computes it. Where there is nothing to
+              compute (`is_empty`), NumPy does that in any case
     """
     graph = graph.copy()
     replacements: dict[str, str] = {}
@@ -61,7 +62,7 @@ def lower(graph: Graph, kernels: Mapping[str, Any], fallback: str = "warn") -> G
                     graph.values.pop(name)
                 continue
             reason = reason or f"`{node.op.name}` has no kernels"
-        if fallback == "error":
+        if fallback == "error" and not is_empty(graph, node):
             raise FlownetError.of(
                 "no-kernel", f"the node `{node.name}` cannot run on the device: {reason}", span=node.origin.span,
                 help="`--fallback warn` lets NumPy compute it",
@@ -84,6 +85,11 @@ def _end(replacements: Mapping[str, str], name: str) -> str:
     while name in replacements:
         name = replacements[name]
     return name
+
+
+def is_empty(graph: Graph, node: Node) -> bool:
+    """Whether the node takes or makes a value without elements: a batch of no examples."""
+    return any(0 in graph.values[name].type.shape for name in (*node.inputs.values(), *node.outputs))
 
 
 def _unsupported(graph: Graph, node: Node) -> str:

@@ -146,12 +146,11 @@ def _with_copies(graph: Graph, order: list[Node], chosen: list[_Idle]) -> Graph:
     renamed: dict[str, tuple[int, str]] = {}
     for idle in chosen:
         maker = graph.nodes[graph.values[idle.value].producer or ""]
-        name = f"{maker.name}/again"
-        assert name not in graph.nodes, f"{name} exists"
-        again = f"{idle.value}/again"
+        again = f"{idle.value}/again"  # the value's name: other results of its node may be made again as well
+        assert again not in {**graph.nodes, **graph.values}, f"{again} exists"
         op, inputs = _copied(graph, maker, idle.value)
-        graph.values[again] = replace(graph.values[idle.value], name=again, producer=name)
-        copies.setdefault(idle.first_late, []).append(Node(name, op, inputs, (again,), maker.origin, maker.device))
+        graph.values[again] = replace(graph.values[idle.value], name=again, producer=again)
+        copies.setdefault(idle.first_late, []).append(Node(again, op, inputs, (again,), maker.origin, maker.device))
         renamed[idle.value] = idle.first_late, again
     nodes: dict[str, Node] = {}
     for i, node in enumerate(order):

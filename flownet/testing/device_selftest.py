@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from flownet.devices.opencl.other_process import OtherProcess, ProcessEnded
 from flownet.errors import FlownetError
 from flownet.graph import Builder, Graph, Value
 from flownet.types import DType, TensorType
 
-__all__ = ["FAMILIES", "selftest"]
+__all__ = ["FAMILIES", "selftest", "serve"]
 
 TOLERANCE = 1e-4  # of the largest element: Winograd's F(4x4) is good to 1e-5, a wrong kernel is off by far more
 
@@ -107,14 +109,19 @@ def selftest(name: str) -> dict[str, str]:
     """Kernel family -> "ok", or what is wrong with it. Forward and, through the sum of the results, all gradients.
 
     Of convolutions every candidate is tried, also those that are not the first choice; one that is wrong is set aside for good, and
-    the family is looked at again with the next one. A family that is wrong all the same is kept as the device's failure.
+    the family is looked at again with the next one. A family that is wrong all the same is kept as the device's failure; one that
+    ends the process that rehearses it, too.
     """
     from flownet.devices.opencl.device import OpenCL
 
     found: dict[str, str] = {}
     failures: dict[str, str] = {}
     device: Any = None
+    rehearsal = _rehearsal(name)
     for family, build in FAMILIES.items():
+        if end := _end_of(rehearsal, family):
+            found[family] = failures[family] = f"failed: ends the process that tries it: {end}"
+            continue
         try:
             device = device or OpenCL(name, fallback="error")
         except FlownetError as error:
@@ -137,6 +144,35 @@ def selftest(name: str) -> dict[str, str]:
         tuning.failures = failures
         tuning.save()
     return found
+
+
+def _rehearsal(name: str) -> OtherProcess:
+    return OtherProcess(__name__, name)
+
+
+def _end_of(rehearsal: OtherProcess, family: str) -> ProcessEnded | None:
+    """How the process crashed that ran the family, if it did."""
+    try:
+        rehearsal.send(family)
+        rehearsal.receive()
+    except ProcessEnded as end:
+        return end if end.is_crash else None
+    return None
+
+
+def serve(connection: Any) -> None:
+    """Run the families that are asked for, until nobody asks any more, in a process that they may end. What else goes wrong is not told."""
+    from flownet.devices.opencl.device import OpenCL
+
+    device = OpenCL(connection.recv())
+    while True:
+        try:
+            family = connection.recv()
+        except EOFError:
+            return
+        with contextlib.suppress(FlownetError):
+            _compared(device, family, FAMILIES[family])
+        connection.send("done")
 
 
 def _examined(device: Any, family: str, build: Callable[[Builder], Value]) -> str:

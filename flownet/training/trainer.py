@@ -145,16 +145,19 @@ class Trainer:
                 self._snapshot = None  # the old one goes before the new one comes: each is all parameters and states
                 self._snapshot = (Position.from_json(at.to_json()), self.session.read())
             started = time.perf_counter()
-            if not fed_ahead:
-                self._feed(plan.program, batch, at.step)
-            plan.program.run()
-            following = next(batches, None)  # prepared, and brought to the device, while an asynchronous one computes
-            if fed_ahead := following is not None and plan.program.feeds_while_running:
-                self._feed(plan.program, following, at.step + 1)
-            loss = float(plan.program.fetch("loss"))
-            if not math.isfinite(loss):
-                raise self._not_finite(loss)
-            statistics = {n: plan.program.fetch(n) for n in self.graph.outputs if n.startswith("metrics/")}
+            with self.session.in_turn:  # another thread may run inference between steps
+                if not fed_ahead:
+                    self._feed(plan.program, batch, at.step)
+                plan.program.run()
+                following = next(
+                    batches, None
+                )  # prepared, and brought to the device, while an asynchronous one computes
+                if fed_ahead := following is not None and plan.program.feeds_while_running:
+                    self._feed(plan.program, following, at.step + 1)
+                loss = float(plan.program.fetch("loss"))
+                if not math.isfinite(loss):
+                    raise self._not_finite(loss)
+                statistics = {n: plan.program.fetch(n) for n in self.graph.outputs if n.startswith("metrics/")}
             statistics = _statistics(statistics)
             at.totals.add(self.section.batch, loss, statistics)
             rate = self._rate(at.step)

@@ -63,6 +63,15 @@ def on_host(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "host.yaml"), "--device", "opencl", "--plugin-dir", str(tmp_path / "ops")]
 
 
+@pytest.mark.opencl
+def test_what_reorders_an_output_has_the_line_of_the_output(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "conv.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 16, 6, 6]"}\nnodes:\n  - conv2d: {channels: 16, kernel: 3, padding: 1}\noutputs: [conv2d_1]\n'
+    )
+    steps = document(run("plan", "conv.yaml", "--device", "opencl", "--json"))["steps"]
+    assert steps[-1]["kernel"].startswith("unblock") and steps[-1]["lines"] == ["conv.yaml:4"]
+
+
 @pytest.mark.parametrize("device", ["cpu", pytest.param("opencl", marks=pytest.mark.opencl)])
 def test_a_plan_has_kernels_lines_and_buffers(run: Run, graph: Path, device: str) -> None:
     found = document(run("plan", graph, "--train", "--batch", 8, "--device", device, "--json"))
@@ -94,7 +103,19 @@ def test_what_has_no_kernels_can_be_refused(run: Run, on_host: list[str]) -> Non
 def test_the_plan_says_where_a_node_runs_and_why(run: Run, on_host: list[str]) -> None:
     result = run("plan", *on_host)
     assert result.exit_code == 0 and not result.stderr
-    assert "on the processor: only_in_numpy (`only_in_numpy` has no kernels)" in result.stdout
+    assert "on the processor: only_in_numpy (`only_in_numpy` has no kernels); nothing is copied for it" in result.stdout
+
+
+@pytest.mark.opencl
+def test_the_plan_says_what_is_copied_to_a_device_with_memory_of_its_own(
+    run: Run, on_host: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flownet.devices.opencl.runtime import Runtime
+
+    monkeypatch.setattr(Runtime, "_really_shares_memory", lambda self: False)
+    (step,) = [s for s in document(run("plan", *on_host, "--json"))["steps"] if s["device"] == "cpu"]
+    assert step["transferred"] == step["bytes"] > 0
+    assert "are copied in a run" in run("plan", *on_host).stdout
 
 
 @pytest.mark.opencl
@@ -161,3 +182,36 @@ def test_the_self_test_names_every_family(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(selftests, "FAMILIES", families)
     found = document(run("devices", "--selftest", "--json"))["devices"]
     assert all(device["selftest"] == dict.fromkeys(families, "ok") for device in found if device["id"] != "cpu")
+
+
+@pytest.mark.opencl
+def test_tuning_that_is_interrupted_keeps_what_it_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flownet.devices.opencl.tuning import Tuning
+
+    monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "two.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 16, 6, 6]"}\nnodes:\n  - conv2d: {channels: 16, kernel: 3, padding: 1}\n'
+        "  - conv2d: {channels: 32, kernel: 1}\noutputs: [conv2d_2]\n"
+    )
+    whole, tuned = Tuning.tune, []
+
+    def tune(self, problem, direction):
+        if tuned:
+            raise KeyboardInterrupt
+        tuned.append(problem)
+        return whole(self, problem, direction)
+
+    monkeypatch.setattr(Tuning, "tune", tune)
+    assert run("bench", "two.yaml", "--device", "opencl", "--seconds", "0.01", "--tune").exit_code
+    (file,) = (tmp_path / "cache" / "tuning").glob("*.json")
+    assert len(json.loads(file.read_text())["chosen"]) == 1
+
+
+def test_tuning_of_numpy_is_told_to_have_no_effect(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        'flownet: 1\ninputs: {x: "float32[N, 2]"}\nnodes:\n  - relu\noutputs: [relu_1]\n'
+    )
+    result = run("bench", "net.yaml", "--device", "cpu", "--seconds", "0.01", "--tune")
+    assert result.exit_code == 0 and "warning[no-effect]" in result.stderr

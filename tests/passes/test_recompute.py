@@ -70,6 +70,29 @@ def test_a_cheap_value_is_made_again_where_it_is_wanted_late():
     np.testing.assert_array_equal(got, want)
 
 
+def test_two_results_of_one_node_are_each_made_again():
+    """Their copies need names of their own: one of them was lost, and its readers found what lay there before."""
+    graph = Graph()
+    g = Builder(graph)
+    fed = g.input("fed", f32(4, SIZE))
+    texts = {"low": "minimum(x, 0)", "high": "maximum(x, 0)"}
+    pair = Elementwise(tuple((name, parse(text)) for name, text in texts.items()), ("x",))
+    low, high = g.add(pair, name="pair", x=g.add(op("softmax"), fed, name="x"))
+    sums = [g.add(op("sum", axes=(1,), keepdims=True), value) for value in (low, high)]
+    large = g.add(op("softmax"), elementwise(g, "a + b + f", "large", a=sums[0], b=sums[1], f=fed), name="larger")
+    small = g.add(op("sum", axes=(1,), keepdims=True), large, name="small")
+    late = [g.add(op("sum", axes=(1,), keepdims=True), value) for value in (low, high)]
+    graph.output(elementwise(g, "a + b + s", "end", a=late[0], b=late[1], s=small).name)
+    graph.output("x")  # so that both can be made of it
+    made = recompute(graph)
+    verify(made)
+    assert len(again(made)) == 2
+    fed = np.random.default_rng(0).standard_normal((4, SIZE)).astype(np.float32)
+    want, got = (Session(CPU()).run(g, {"fed": fed}) for g in (graph, made))
+    for name, array in want.items():
+        np.testing.assert_array_equal(got[name], array)
+
+
 def test_not_where_its_operand_would_have_to_be_kept_for_it():
     graph = hourglass(keeps_x=False)
     assert recompute(graph) is graph

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,42 @@ def test_an_epoch_s_loss_is_the_mean_of_its_steps() -> None:
     told = list(trainer_of(network(epochs=1)).run())
     assert told[-1].loss == pytest.approx(np.mean([p.loss for p in told[:-1]]), rel=1e-12)
     assert told[-1].metrics["accuracy"] == pytest.approx(np.mean([p.metrics["accuracy"] for p in told[:-1]]), rel=1e-12)
+
+
+def test_inference_of_another_thread_runs_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step and the fetching of its loss are not parted by another run on the device, which could be waited for in its place."""
+    net = network(epochs=2)
+    trainer = trainer_of(net)
+    program_of = {"training": trainer.session.plan(trainer.graph, {"N": 8}).program, "inference": net.plan(N=3).program}
+    log: list[str] = []
+    for name, program in program_of.items():
+
+        def run(name: str = name, once: Any = program.run) -> None:
+            log.append(f"{name} runs")
+            once()
+            time.sleep(0.001)  # the other's turn
+
+        def fetch(output: str, name: str = name, once: Any = program.fetch) -> np.ndarray:
+            log.append(f"{name} is fetched")
+            return once(output)
+
+        monkeypatch.setattr(program, "run", run)
+        monkeypatch.setattr(program, "fetch", fetch)
+    stop = threading.Event()
+
+    def infer() -> None:
+        while not stop.is_set():
+            net.run(x=np.zeros((3, 4), np.float32))
+
+    other = threading.Thread(target=infer)
+    other.start()
+    steps = [p for p in trainer.run() if p.kind == "step"]
+    stop.set()
+    other.join()
+    assert len(steps) == log.count("training runs") == 24
+    runs = [at for at, what in enumerate(log) if what == "training runs"]
+    assert all(log[at + 1 : at + 3] == ["training is fetched"] * 2 for at in runs)  # loss and accuracy
+    assert "inference runs" in log[runs[0] : runs[-1]]
 
 
 def test_training_learns() -> None:

@@ -20,6 +20,7 @@ from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.tuning import Tuning
 from flownet.errors import Diagnostic, DiagnosticWarning
 from flownet.graph import Graph
+from flownet.passes.lower import is_empty
 from flownet.passes.opencl_pipeline import opencl_pipeline
 from flownet.types import TensorType
 
@@ -121,10 +122,10 @@ def _tell_of_narrower_kernels(runtime: Runtime) -> None:
 
 
 def _tell_of_the_hosts_nodes(graph: Graph) -> None:
-    """One warning for each reason why nodes run in NumPy though nobody asked for it."""
+    """One warning for each reason why nodes run in NumPy though nobody asked for it, and there is something to compute."""
     reasons: dict[str, list] = {}
     for node in graph.nodes.values():
-        if node.device == "cpu" and node.reason:
+        if node.device == "cpu" and node.reason and not is_empty(graph, node):
             reasons.setdefault(node.reason, []).append(node)
     for reason, nodes in reasons.items():
         what = f"the node `{nodes[0].name}` runs" if len(nodes) == 1 else f"{len(nodes)} nodes run"

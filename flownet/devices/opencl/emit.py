@@ -15,7 +15,7 @@ import numpy as np
 from flownet.devices.opencl.expressions import to_steps
 from flownet.devices.opencl.kernels import gpu, gpu_pooling, pooling
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
-from flownet.devices.opencl.kernels.each import each, gather, join, moved, scatter_add
+from flownet.devices.opencl.kernels.each import each, gather, join, moved, resample, scatter_add
 from flownet.devices.opencl.kernels.elementwise import CTYPES, Shared, elementwise
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
@@ -40,6 +40,7 @@ from flownet.kernels import (
     Pool,
     PoolGradient,
     Reduce,
+    Resample,
     ScatterAdd,
     Template,
     Unblock,
@@ -205,6 +206,16 @@ class Emitter:
     def _uniform(self, node: Node) -> list[Launch]:
         kernel = uniform(product(self._shape(node.outputs[0])), self.target)
         return [self._launch(node, kernel, {**node.inputs, "y": node.outputs[0]})]
+
+    def _resample(self, node: Node) -> list[Launch]:
+        shape, axis, (y,) = self._shape(node.inputs["x"]), node.op.axis, node.outputs
+        outer, inner, taps = (
+            product(shape[:axis]),
+            product(shape[axis + 1 :]),
+            product(self._shape(node.inputs["index"])),
+        )
+        kernel = resample(outer, shape[axis], inner, self._shape(y)[axis], taps, node.op.each, self.target)
+        return [self._launch(node, kernel, {**node.inputs, "y": y})]
 
     def _template(self, node: Node) -> list[Launch]:
         op: Template = node.op
@@ -466,6 +477,7 @@ _METHODS: dict[type, Callable[[Emitter, Node], list[Launch]]] = {
     Copy: Emitter._copy,
     Join: Emitter._join,
     Gather: Emitter._gather,
+    Resample: Emitter._resample,
     ScatterAdd: Emitter._scatter_add,
     Template: Emitter._template,
     Uniform: Emitter._uniform,

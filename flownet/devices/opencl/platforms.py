@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flownet.devices.opencl.target import pin_pocl_threads
@@ -50,12 +54,13 @@ def driver_problems() -> tuple[str, ...]:
 def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
     pin_pocl_threads()
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
-    os.environ.setdefault("POCL_DEVICES", " ".join(["pthread", *[_CALLING_THREAD] * threads]))
+    chosen = os.environ.setdefault("POCL_DEVICES", every := " ".join(["pthread", *[_CALLING_THREAD] * threads]))
+    problems = _without_caches()
     try:
         import pyopencl as cl
     except Exception as error:  # an ImportError, or what the libraries that it loads raise
         return (), (f"PyOpenCL cannot be loaded: {error}",)
-    problems: list[str] = []
+    empty: list[str] = []
     handles: list[Any] = []
     try:
         platforms = cl.get_platforms()
@@ -64,10 +69,17 @@ def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
         return (), _where_it_looked() if none else (f"OpenCL's loader does not work: {error}",)
     for platform in platforms:
         try:
-            handles += platform.get_devices()
+            here = platform.get_devices()
         except cl.Error as error:
+            here = []
             if error.code != cl.status_code.DEVICE_NOT_FOUND:  # type: ignore[attr-defined]  # a platform without devices is an error to OpenCL
                 problems.append(f"the driver {_name_of(platform)} lists no devices: {error}")
+                continue
+        handles += here
+        if not here:
+            empty.append(f"the driver {_name_of(platform)} has no devices here")
+    if not handles:  # a driver whose device is not in this machine is worth no word where there is another
+        problems += [*empty, *([f"POCL_DEVICES is `{chosen}`"] if empty and chosen != every else [])]
     described = []
     for handle in handles:
         try:
@@ -79,6 +91,35 @@ def _discovered() -> tuple[tuple[Found, ...], tuple[str, ...]]:
     # who names the calling thread's device alone in POCL_DEVICES means it
     listed = sorted((facts for _, facts in shown or described), key=lambda facts: order[facts["type"]])
     return tuple(Found(f"opencl:{i}", **facts) for i, facts in enumerate(listed)), tuple(problems)
+
+
+def _without_caches() -> list[str]:
+    """Lets PoCL and PyOpenCL do where they cannot write to their caches: the first has no devices then, the second fails.
+
+    To be called before PyOpenCL is imported. What there is to tell of it.
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if _not_writable(home / "pytools"):
+        os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
+    given = os.environ.get("POCL_CACHE_DIR")
+    folder = Path(given) if given else home / "pocl" / "kcache"
+    if not (why := _not_writable(folder)):
+        return []
+    instead = os.environ["POCL_CACHE_DIR"] = tempfile.mkdtemp(prefix="flownet-pocl-")
+    atexit.register(shutil.rmtree, instead, ignore_errors=True)
+    return [f"PoCL cannot write to {folder} ({why}), and each start compiles anew: POCL_CACHE_DIR names another folder"]
+
+
+def _not_writable(folder: Path) -> str:
+    """Why nothing can be written to a folder, which is made; empty if it can be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"written")  # a disk may be full
+            file.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _where_it_looked() -> tuple[str, ...]:
@@ -138,7 +179,7 @@ def find(name: str) -> Found:
     _, _, which = name.partition(":")
     if not which:
         return devices[0]
-    if which.isdigit():
+    if which.isdecimal():
         if int(which) < len(devices):
             return devices[int(which)]
         raise FlownetError.of(

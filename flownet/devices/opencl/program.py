@@ -509,7 +509,7 @@ class OpenCLProgram(Program):
                 "cpu",
                 int(flops),
                 nbytes,
-                {**facts, "reason": reason},
+                {**facts, "reason": reason, "transferred": nbytes if self._apart else 0},
             )
         kernel = launch.kernel
         facts |= {"variant": kernel.variant, "groups": int(np.prod(kernel.grid)), "op": str(node.op)}

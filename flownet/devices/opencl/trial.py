@@ -1,21 +1,27 @@
-"""A convolution's candidate tried on numbers: what it takes, and how far it is from what NumPy computes."""
+"""A convolution's candidate tried on numbers: what it takes, and how far it is from what NumPy computes.
+
+Before, it is rehearsed in a process of its own (`serve`): one that ends its process must not end the user's.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.kernels.convolution import Choice, Convolution
+from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.kernels.kernel import Kernel
+from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.target import Target
+from flownet.errors import FlownetError
 from flownet.kernels import Convolution2D, ConvolutionInputGradient, ConvolutionWeightGradient
 from flownet.kernels.layout import block
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "serve"]
 
 _OPS = {
     "forward": Convolution2D,
@@ -95,3 +101,20 @@ class Trial:
         built = runtime.cl.Kernel(runtime.build(kernel.source(), kernel.name), kernel.name)
         built.set_args(*[buffers[a.name] for a in kernel.arguments])
         return built
+
+
+def serve(connection: Any) -> None:
+    """Run the candidates that are asked for, (problem, direction, number of the candidate), until nobody asks any more.
+
+    What else goes wrong is not told: whoever asks tries them next.
+    """
+    name, target = connection.recv()
+    runtime = Runtime(find(name))
+    while True:
+        try:
+            problem, direction, number = connection.recv()
+        except EOFError:
+            return
+        with contextlib.suppress(FlownetError):
+            Trial(problem, direction, target).run(candidates(problem, direction, target)[number], runtime)
+        connection.send("done")

@@ -5,6 +5,9 @@ start uses them. A candidate whose result is not NumPy's is set aside: it is kep
 on this device with this driver, measured or not; where no candidate is left, NumPy computes the node. `flownet devices --selftest` tries
 all candidates of its problems for that. A family of kernels that has no other candidates fails as a whole: it is kept too, and `auto`
 takes another device.
+
+A candidate is rehearsed in another process before it is tried in this one, so that one that crashes is set aside like a wrong one. What
+was found is written behind every problem, into what others wrote meanwhile: nothing is lost to Ctrl-C, or to a second tuning.
 """
 
 from __future__ import annotations
@@ -15,9 +18,11 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
+from flownet.devices.opencl.other_process import OtherProcess, ProcessEnded
 from flownet.devices.opencl.runtime import Runtime, cache_folder
 from flownet.devices.opencl.trial import Trial
 from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError, MachineError
@@ -40,10 +45,20 @@ class Tuning:
         self.set_aside: dict[str, str] = {}  # candidate -> why
         self.failures: dict[str, str] = {}  # family of kernels -> how it failed the self-test
         self._said: set[str] = set()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # none yet, or of no use: the model decides
+        self._kept = self._read()  # what the file held when it was read: all else is ours
+        self._take(self._kept)
+        self._rehearsal = OtherProcess(Trial.__module__, (found.id, runtime.target))
+
+    def _read(self) -> dict[str, dict[str, str]]:
+        """What the file holds: nothing where there is none, or one of no use. The model decides then."""
+        try:
             kept = json.loads(self.path.read_text())
-            self.chosen, self.set_aside = dict(kept["chosen"]), dict(kept["set_aside"])
-            self.failures = dict(kept.get("failures", {}))
+            return {part: {str(key): str(value) for key, value in kept.get(part, {}).items()} for part in _PARTS}
+        except (OSError, ValueError, AttributeError, RecursionError):
+            return {part: {} for part in _PARTS}
+
+    def _take(self, held: Mapping[str, Mapping[str, str]]) -> None:
+        self.chosen, self.set_aside, self.failures = (dict(held[part]) for part in _PARTS)
 
     def choose(self, problem: Convolution, direction: str) -> Choice | None:
         """The candidate that was measured to be the fastest, else the model's first, of those that were not set aside."""
@@ -78,7 +93,17 @@ class Tuning:
         results: list[tuple[str, float, str]] = []
         trial = Trial(problem, direction, self.runtime.target)
         best: tuple[float, str] | None = None
-        for choice in candidates(problem, direction, self.runtime.target):
+        for number, choice in enumerate(candidates(problem, direction, self.runtime.target)):
+            if (end := self._rehearsed(problem, direction, number)) is not None:
+                if end.is_crash:
+                    self.set_aside[_family(choice)] = wrong = f"ends the process that tries it: {end}"
+                    results.append((_name(choice), float("inf"), f"set aside: {wrong}"))
+                    continue
+                if end.is_killed:
+                    results.append(
+                        (_name(choice), float("inf"), f"not tried: something ended the process that tries it: {end}")
+                    )
+                    continue
             try:
                 least, error = trial.run(choice, self.runtime, seconds)
                 wrong = "" if error <= _AGREE else f"is wrong by {error:.1e} of the largest element"
@@ -99,6 +124,15 @@ class Tuning:
             self.chosen[_key(problem, direction)] = best[1]
         return results
 
+    def _rehearsed(self, problem: Convolution, direction: str, number: int) -> ProcessEnded | None:
+        """How the process ended that ran a candidate, if it did."""
+        try:
+            self._rehearsal.send((problem, direction, number))
+            self._rehearsal.receive()
+        except ProcessEnded as end:
+            return end
+        return None
+
     def _after_a_failure(self, choice: Choice, error: FlownetError) -> FlownetError:
         """What to raise when nothing runs in the context any more: the device is gone, or the candidate took the context with it."""
         try:
@@ -113,24 +147,59 @@ class Tuning:
             help="start again: the next kernel is taken",
         )  # fmt: skip
 
-    def save(self) -> None:
-        """Write the choices, atomically."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def save(self) -> bool:
+        """Write what was found, atomically, beside what others have found since: whether that was possible.
+
+        A folder that cannot be written to is told of by one warning (`not-kept`).
+        """
         found = self.runtime.found
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
-            json.dump(
-                {
-                    "device": found.name,
-                    "version": found.version,
-                    "driver": found.driver,
-                    "chosen": self.chosen,
-                    "set_aside": self.set_aside,
-                    "failures": self.failures,
-                },
-                file,
-                indent=1,
-            )
-        os.replace(file.name, self.path)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(self.path):
+                theirs, held = (
+                    self._read(),
+                    {"chosen": self.chosen, "set_aside": self.set_aside, "failures": self.failures},
+                )
+                merged = {part: _merged(theirs[part], self._kept[part], held[part]) for part in _PARTS}
+                with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
+                    facts = {"device": found.name, "version": found.version, "driver": found.driver}
+                    json.dump({**facts, **merged}, file, indent=1)
+                os.replace(file.name, self.path)
+        except OSError as error:
+            told = Diagnostic(
+                "not-kept", f"what was found of `{found.name}` cannot be kept: {error}", severity="warning",
+                help="FLOWNET_CACHE_DIR names a folder that can be written to",
+            )  # fmt: skip
+            if told.message not in self._said:
+                self._said.add(told.message)
+                warnings.warn(DiagnosticWarning(told), stacklevel=3)
+            return False
+        self._kept = merged
+        self._take(merged)
+        return True
+
+
+_PARTS = ("chosen", "set_aside", "failures")
+
+
+def _merged(theirs: Mapping[str, str], before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """Theirs, with what we added, changed and removed since `before`."""
+    removed = before.keys() - ours.keys()
+    changed = {key: value for key, value in ours.items() if before.get(key) != value}
+    return {**{key: value for key, value in theirs.items() if key not in removed}, **changed}
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the file meanwhile, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two that write at the same moment may lose each other's
+        yield
+        return
+    with open(path.with_suffix(".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _key(problem: Convolution, direction: str) -> str:

@@ -57,14 +57,14 @@ class Embedding(Op):
             )
         }
 
-    def check_indices(self, indices: np.ndarray) -> None:
+    def check_fed(self, indices: np.ndarray) -> None:
         """Raise FlownetError (`index-out-of-range`) for an index that is no row."""
         if indices.size and not (indices.min() >= 0 and indices.max() < self.rows):
             wrong = indices[(indices < 0) | (indices >= self.rows)].ravel()[0]
             raise FlownetError.of("index-out-of-range", f"`embedding` has {self.rows} rows, got the index {wrong}")
 
     def forward(self, indices: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        self.check_indices(indices)
+        self.check_fed(indices)
         return weight[indices]
 
     def backward_weight(self, indices: np.ndarray, weight: np.ndarray, dy: np.ndarray) -> np.ndarray:

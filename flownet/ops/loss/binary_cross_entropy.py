@@ -48,7 +48,8 @@ class BinaryCrossEntropy(Op):
         return reduced_loss_type(self.reduction, logits)
 
     def forward(self, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
-        t = self._targets(logits, target)
+        self.check_fed(target)
+        t = target.astype(logits.dtype, copy=False)
         each = np.maximum(logits, 0) - logits * t + np.log1p(np.exp(-np.abs(logits)))
         if self.reduction == "none":
             return each
@@ -68,14 +69,14 @@ class BinaryCrossEntropy(Op):
     def _count(self, each: np.ndarray) -> int:
         return max(each.size, 1) if self.reduction == "mean" else 1
 
-    def _targets(self, logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    def check_fed(self, target: np.ndarray) -> None:
+        """Raise FlownetError (`label-range`) for a target outside of [0, 1]."""
         if target.size and not (target.min() >= 0 and target.max() <= 1):
             wrong = target[~((target >= 0) & (target <= 1))].ravel()[0]
             raise FlownetError.of(
                 "label-range", f"`{self.name}` takes targets from 0 to 1, got {wrong}",
                 help="for class numbers take `cross_entropy`; for other numbers, `squared_error`",
             )  # fmt: skip
-        return target.astype(logits.dtype, copy=False)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

@@ -68,15 +68,21 @@ class MaxUnpool(Op):
 
     def forward(self, x: np.ndarray, indices: np.ndarray, like: np.ndarray | None = None) -> np.ndarray:
         high, wide = like.shape[2:] if like is not None else self._size(x.shape)
+        replace(self, size=(high, wide)).check_fed(indices)
+        y = np.zeros((*x.shape[:2], high, wide), x.dtype)
+        y.reshape(-1)[_places(indices, high * wide)] = x.reshape(-1)
+        return y
+
+    def check_fed(self, indices: np.ndarray) -> None:
+        """Raise FlownetError (`index-out-of-range`) for a place that an image of `size` has not."""
+        assert self.size is not None
+        high, wide = self.size
         if indices.size and not (indices.min() >= 0 and indices.max() < high * wide):
             wrong = indices[(indices < 0) | (indices >= high * wide)].ravel()[0]
             raise FlownetError.of(
                 "index-out-of-range", f"`{self.name}` makes images of {high}×{wide} pixels, got the place {wrong}",
                 help="give it the size of the image that was pooled, by `size` or by an input `like`",
             )  # fmt: skip
-        y = np.zeros((*x.shape[:2], high, wide), x.dtype)
-        y.reshape(-1)[_places(indices, high * wide)] = x.reshape(-1)
-        return y
 
     def backward_x(self, indices: np.ndarray, dy: np.ndarray) -> np.ndarray:
         places = _places(indices, dy.shape[2] * dy.shape[3])

@@ -108,6 +108,8 @@ def _stretched(x: np.ndarray, axis: int, factor: int) -> np.ndarray:
 
 def _gathered(dy: np.ndarray, axis: int, neighbour: int, weight: float) -> np.ndarray:
     """The transpose of `x * (1 - weight) + _shifted(x) * weight`."""
+    if not weight:  # nothing goes to the neighbour, nor does NaN
+        return dy
     dx = dy * dy.dtype.type(1 - weight)
     share = np.moveaxis(dy * dy.dtype.type(weight), axis, 0)
     target = np.moveaxis(dx, axis, 0)

@@ -11,6 +11,7 @@ from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.trial import Trial
 from flownet.devices.opencl.tuning import Tuning
+from flownet.errors import DiagnosticWarning
 from tests.devices.opencl.opencl_devices import device_ids
 
 pytestmark = pytest.mark.opencl
@@ -114,3 +115,41 @@ FIRST_LAYER = Convolution(1, 3, 9, 7, 20, planar=True)  # nobody asks for the gr
 )
 def test_all_candidates_agree_with_numpy(runtime, problem, direction):
     assert Tuning(runtime).check(problem, direction) == []
+
+
+def test_what_two_processes_find_is_kept_side_by_side(runtime):
+    first, second = Tuning(runtime), Tuning(runtime)
+    first.chosen["a"], first.failures["pooling"] = "direct", "wrong"
+    second.chosen["b"], second.set_aside["winograd"] = "winograd", "crashes"
+    assert first.save() and second.save()
+    assert (
+        first.chosen | {"b": "winograd"} == second.chosen == Tuning(runtime).chosen == {"a": "direct", "b": "winograd"}
+    )
+    first.failures = {}  # it passes the self-test by now
+    first.save()
+    later = Tuning(runtime)
+    assert (later.failures, later.set_aside) == ({}, {"winograd": "crashes"})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"chosen": 5}', '{"chosen": {"a": 5}, "set_aside": [1]}', "\x00\x01"]
+)
+def test_a_damaged_file_of_choices_is_none(runtime, text):
+    tuning = Tuning(runtime)
+    tuning.path.parent.mkdir(parents=True)
+    tuning.path.write_text(text)
+    damaged = Tuning(runtime)
+    assert damaged.failures == damaged.set_aside == {}
+    damaged.chosen["a"] = "direct"
+    assert damaged.save() and Tuning(runtime).chosen["a"] == "direct"
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_of_once(runtime, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path / "file"))
+    tuning = Tuning(runtime)
+    tuning.chosen["a"] = "direct"
+    with pytest.warns(DiagnosticWarning) as caught:
+        assert not tuning.save() and not tuning.save()
+    (told,) = (warning.message.diagnostic for warning in caught)
+    assert told.code == "not-kept" and "FLOWNET_CACHE_DIR" in told.help

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import numpy as np
 import pytest
 
 from flownet.devices.choose import choose_device
+from flownet.devices.device import Step
+from flownet.devices.opencl.device import OpenCL
 from flownet.errors import DiagnosticWarning, FlownetError
 from flownet.executor import Session
-from flownet.executor.profile import measure, plan_document, trace
+from flownet.executor.profile import Measured, measure, plan_document, trace
 from flownet.expression import parse
 from flownet.graph import Builder, Graph
 from flownet.kernels import Template
@@ -53,13 +56,26 @@ def test_a_memory_limit_without_effect_is_told():
         choose_device("opencl", memory_limit=1 << 20)
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opncl", "unknown-device")]
-)
+NAMES = [
+    ("opencl:99", "no-device"), ("opencl:voodoo", "no-device"), ("opencl:²", "no-device"), ("opncl", "unknown-device"),
+    ("cpu:1", "unknown-device"), ("auto:1", "unknown-device"), (None, "unknown-device"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "code"), NAMES)
 def test_names_that_mean_nothing(name, code):
     with pytest.raises(FlownetError) as caught:
         choose_device(name)
     assert caught.value.diagnostics[0].code == code and caught.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize(
+    "options", [{"fallback": "wran"}, {"fallback": None}, {"memory_limit": -1}, {"memory_limit": "500MB"}], ids=str
+)
+def test_options_that_mean_nothing(options):
+    with pytest.raises(FlownetError) as caught:
+        choose_device("opencl", **options)
+    assert caught.value.diagnostics[0].code == "bad-value" and caught.value.diagnostics[0].help
 
 
 def test_feeding_while_a_step_runs_does_not_disturb_it(device):
@@ -113,6 +129,17 @@ def test_the_hosts_nodes_stand_between_launches(device):
     assert hosted[0].facts["reason"] == "`only_in_numpy` has no kernels"
     array = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
     close(plan({"x": array})[y.name], np.tanh(np.exp(array) + 1))
+
+
+@pytest.mark.parametrize("fallback", ["warn", "error"])
+def test_a_batch_of_nothing_is_nothing_to_tell_of(fallback):
+    device = OpenCL(device_ids()[0], fallback=fallback)
+    g = Builder(Graph())
+    y = g.add(op("relu"), g.add(op("dense", units=3), g.input("x", f32(0, 5))))
+    g.graph.output(y.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Session(device).run(g.graph, {"x": np.zeros((0, 5), np.float32)})[y.name].shape == (0, 3)
 
 
 def test_float64_runs_on_the_host(device):
@@ -229,3 +256,13 @@ def test_plan_and_profile_say_what_there_is(device):
     assert len(measured) == len(plan.program.steps) and all(m.seconds > 0 for m in measured)
     events = [event for event in trace(measured, plan.graph)["traceEvents"] if event["ph"] == "X"]
     assert events[-1]["ts"] == pytest.approx(sum(e["dur"] for e in events[:-1]))
+
+
+def test_rates_are_told_of_steps_that_last_long_enough_to_be_told_from_their_launch():
+    step = Step(lambda: None, (), "copy", "opencl", flops=10**6, bytes=10**6)
+    assert (Measured(step, 1e-4).gflops, Measured(step, 1e-4).gbytes) == pytest.approx((10.0, 10.0))
+    short = Measured(step, 1e-7)  # 10,000 GFLOP/s
+    assert np.isnan(short.gflops) and np.isnan(short.gbytes)
+    event = trace([short], Graph())["traceEvents"][-1]
+    assert event["name"] == "copy" and "GFLOP/s" not in event["args"]
+    json.dumps(event, allow_nan=False)

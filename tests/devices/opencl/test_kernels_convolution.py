@@ -212,6 +212,28 @@ def test_the_input_gradient(p, run, target):
         close(choice, from_blocked(out, x.shape, target.vector), dx, scale)
 
 
+STEPPED_OVER = [  # images so small that strides step over some of the taps, the last among them, or over all
+    Convolution(3, 16, 6, 1, 18, (2, 2), (2, 2), ((2, 2), (2, 2))),
+    Convolution(1, 24, 1, 2, 16, (4, 4), (4, 4), ((4, 4), (4, 4))),
+    Convolution(2, 12, 5, 1, 24, (3, 3), (3, 3), SAME, groups=2),
+    Convolution(2, 18, 5, 1, 18, (3, 3), (3, 3), SAME, groups=18),
+    Convolution(2, 18, 1, 1, 18, (1, 1), (2, 2), SAME, groups=18),
+    Convolution(2, 16, 1, 1, 16, (1, 1), (2, 2), SAME),
+]
+
+
+@pytest.mark.parametrize("p", STEPPED_OVER, ids=lambda p: p.label("p"))
+def test_the_gradients_of_images_that_strides_step_over(p, run, target):
+    x, w, dy = images(p)
+    (_, dx, dw), (_, scale, w_scale) = by_definition(p, x, w, dy), by_definition(p, abs(x), abs(w), abs(dy))
+    for choice in candidates(p, "input_gradient", target):
+        out = run((choice.prepare(), choice.compute()), X=to_blocked(dy, target.vector), W=w)["Y"]
+        close(choice, from_blocked(out, x.shape, target.vector), dx, scale)
+    for choice in candidates(p, "weight_gradient", target):
+        out = run(choice.gradient(), X=to_blocked(x, target.vector), dY=to_blocked(dy, target.vector))["dW"]
+        close(choice, out.reshape(w.shape), dw, w_scale)
+
+
 @pytest.mark.parametrize("p", PROBLEMS + PLANAR, ids=lambda p: p.label("p"))
 def test_the_weight_gradient(p, run, target):
     x, w, dy = images(p)

@@ -7,12 +7,18 @@ import math
 import numpy as np
 import pytest
 
+from flownet.devices.cpu.device import CPU
 from flownet.executor import Session
 from flownet.expression import evaluate, parse
 from flownet.graph import Builder, Graph
-from flownet.op import Elementwise
+from flownet.op import Elementwise, SumTo
+from flownet.ops.arithmetic.mul import Mul
 from flownet.ops.pooling.max_pool import MaxPool
 from flownet.ops.reduction.max import Max
+from flownet.ops.shape.pad import Pad
+from flownet.ops.shape.upsample import Upsample
+from flownet.passes.differentiate import differentiate
+from flownet.passes.expand_composites import expand_composites
 from flownet.types import DType, TensorType
 from tests.devices.opencl.opencl_devices import device_ids_and_gpu, opened
 
@@ -74,3 +80,38 @@ def test_the_maximum_along_an_axis_with_nan_is_nan(device, axis):
     x[3, 5], x[7] = NAN, -INF
     (got,) = results(device, Max(axes=(axis,)), x=x)
     np.testing.assert_array_equal(got, x.max(axis))
+
+
+RESAMPLED = [
+    Upsample(2, "bilinear"), Upsample((1, 3), "bilinear"), Upsample((4, 1), "bilinear"),
+    Pad(((1, 2), (3, 1)), "edge"), Pad(((2, 1), (0, 3)), "reflect"), Pad(((0, 0), (1, 2), (0, 0), (0, 0)), "reflect"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("op", RESAMPLED, ids=str)
+def test_nan_stays_with_what_is_made_of_it(device, op):
+    """Each row and column of the result takes a few of the input's; the others' NaN are not its own."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((2, 5, 6, 7)).astype(np.float32)
+    dy = random.standard_normal(op.forward(x).shape).astype(np.float32)
+    for array in (x, dy):
+        array[0, 1, 2, 3], array[1, 4, 0, 0], array[1, 2, -1, -1] = NAN, INF, -INF
+    g = Builder(Graph())
+    given = [g.input(name, TensorType(DType.float32, array.shape)) for name, array in (("x", x), ("dy", dy))]
+    y = g.add(op, given[0])
+    total = g.add(SumTo(()), g.add(Mul(), y, given[1]))
+    graph, gradients = differentiate(expand_composites(g.graph), total.name, ["x"])
+    graph.outputs = {"y": y.name, "dx": gradients["x"]}
+    with np.errstate(all="ignore"):
+        want = Session(CPU()).run(graph, {"x": x, "dy": dy})
+    got = Session(opened(device)).run(graph, {"x": x, "dy": dy})
+    for name in ("y", "dx"):
+        assert 0 < np.isnan(want[name]).sum() < 0.2 * want[name].size
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-5, atol=1e-5)
+
+
+def test_a_border_around_a_long_signal(device):
+    """A table of all elements by all elements would have 10 billion."""
+    x = np.arange(100_000, dtype=np.float32)
+    (got,) = results(device, Pad(((3, 2),), "reflect"), x=x)
+    np.testing.assert_array_equal(got, [3, 2, 1, *x, 99_998, 99_997])

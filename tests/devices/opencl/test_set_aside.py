@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,6 +20,7 @@ from flownet.devices.choose import choose_device
 from flownet.devices.opencl import platforms
 from flownet.devices.opencl.device import OpenCL
 from flownet.devices.opencl.kernels.convolution import Convolution, candidates
+from flownet.devices.opencl.other_process import OtherProcess
 from flownet.devices.opencl.platforms import found_devices
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.target import Target
@@ -193,6 +197,34 @@ def test_a_loader_without_drivers_says_where_it_looked(monkeypatch):
     assert device.name == "cpu" and "/nowhere" in device.reason and not told
 
 
+def reason_of_auto(**environment):
+    """What a process of its own says of the device that `auto` takes."""
+    code = "from flownet.devices.choose import choose_device as c; d = c('auto'); print(d.name, d.reason)"
+    env = {**{k: v for k, v in os.environ.items() if k not in ("POCL_CACHE_DIR", "POCL_DEVICES")}, **environment}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+
+
+needs_pocl = pytest.mark.skipif(
+    not any("Portable" in device.platform for device in found_devices()), reason="PoCL is not here"
+)
+
+
+@needs_pocl
+def test_caches_that_cannot_be_written_to_cost_time_alone(tmp_path):
+    """Those of PoCL, without which it has no devices, and of PyOpenCL, which fails where it launches a kernel."""
+    (tmp_path / "file").write_text("")
+    told = reason_of_auto(XDG_CACHE_HOME=str(tmp_path / "file"))
+    assert told.startswith("opencl") and "PoCL cannot write to" in told and "POCL_CACHE_DIR" in told
+
+
+@needs_pocl
+def test_drivers_without_devices_are_named_where_there_is_no_other(tmp_path):
+    if len({device.platform for device in found_devices()}) > 1:
+        pytest.skip("another driver has devices")
+    told = reason_of_auto(POCL_DEVICES="voodoo")
+    assert told.startswith("cpu") and "`Portable Computing Language` has no devices" in told and "`voodoo`" in told
+
+
 def test_a_group_size_that_a_gpu_only_says_it_has_is_found_at_the_opening(monkeypatch):
     import pyopencl as cl
 
@@ -272,6 +304,15 @@ def test_a_family_that_takes_the_context_with_it_does_not_fail_the_others(monkey
     assert list(OpenCL("opencl:0").tuning.failures) == ["matrix product"]
 
 
+def test_a_family_that_ends_its_process_fails_and_the_others_are_tried(monkeypatch, few):
+    crashing = OtherProcess("tests.devices.opencl.crashing", ("SIGSEGV", "matrix product"))
+    monkeypatch.setattr(device_selftest, "_rehearsal", lambda name: crashing)
+    found = device_selftest.selftest("opencl:0")
+    assert found["matrix product"] == "failed: ends the process that tries it: SIGSEGV"
+    assert found["elementwise"] == found["convolution 3x3"] == "ok"
+    assert list(OpenCL("opencl:0").tuning.failures) == ["matrix product"]
+
+
 PROBLEM = Convolution(2, 16, 8, 8, 16, padding=((1, 1), (1, 1)))
 
 
@@ -310,6 +351,40 @@ def test_a_device_that_is_gone_sets_no_candidate_aside(monkeypatch):
     with pytest.raises(MachineError):
         tuning.tune(PROBLEM, "forward")
     assert Tuning(SimpleNamespace(found=tuning.runtime.found, target=tuning.runtime.target)).set_aside == {}
+
+
+def test_a_candidate_that_ends_its_process_is_set_aside_and_the_others_are_tried(tmp_path):
+    tuning = Tuning(Runtime(found_devices()[0]))
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", ("SIGSEGV", (PROBLEM, "forward", 1)))
+    results = tuning.tune(PROBLEM, "forward")
+    every = candidates(PROBLEM, "forward", tuning.runtime.target)
+    assert [note for _, _, note in results] == [
+        "",
+        "set aside: ends the process that tries it: SIGSEGV",
+        *[""] * (len(every) - 2),
+    ]
+    assert tuning.save()
+    later = Tuning(tuning.runtime)
+    assert later.set_aside == tuning.set_aside != {}
+    assert later.choose(PROBLEM, "forward") != every[1]
+
+
+def test_a_candidate_whose_process_is_killed_is_not_set_aside():
+    """What lacks memory may be ended by the system: that says nothing of the kernel."""
+    tuning = Tuning(Runtime(found_devices()[0]))
+    tuning._rehearsal = OtherProcess("tests.devices.opencl.crashing", ("SIGKILL", (PROBLEM, "forward", 1)))
+    results = tuning.tune(PROBLEM, "forward")
+    assert results[1][2].startswith("not tried: ") and "SIGKILL" in results[1][2]
+    assert tuning.set_aside == {}
+
+
+def test_candidates_are_rehearsed_in_a_process_that_lives_as_long_as_it_is_needed():
+    tuning = Tuning(Runtime(found_devices()[0]))
+    assert tuning._rehearsed(PROBLEM, "forward", 0) is None
+    process = tuning._rehearsal._process
+    assert process is not None and process.poll() is None
+    tuning._rehearsal.close()
+    assert process.wait(30) == 0
 
 
 def failing_trial(monkeypatch, candidate, code):

@@ -62,7 +62,7 @@ class Choice:
             return "U", product(winograd.transformed_shape(self.taps, self.shape, self.target))
         if self.family == "depthwise":
             v = self.target.vector
-            return "F", ceil_div(self.problem.channels, v) * len(self.taps.taps) * v
+            return "F", ceil_div(self.problem.channels, v) * max(1, len(self.taps.taps)) * v
         if self.family == "gpu":
             return "W", _plain_size(self.problem)
         return "F", product(filter_shape(self.taps, self.shape.columns, self.target))

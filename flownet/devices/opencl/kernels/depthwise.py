@@ -27,12 +27,12 @@ def depthwise(p: TapConvolution, target: Target, epilogue: Epilogue = Epilogue()
     v = target.vector
     (channels, high, wide), (_, out_high, out_wide) = p.input, p.output
     blocks = ceil_div(channels, v)
-    taps = p.taps
+    taps = p.taps or ((0, 0, 0),)  # none, where a stride steps over all of a small image: read by no class
     body = [
         f"__global const float* const x = X + ((size_t)g1 * {blocks} + g0) * {high * wide * v};",
         f"__global const float* const f = F + g0 * {len(taps) * v};",
-        f"const int dh[{max(1, len(taps))}] = {{{', '.join(str(t[0]) for t in taps) or 0}}};",
-        f"const int dw[{max(1, len(taps))}] = {{{', '.join(str(t[1]) for t in taps) or 0}}};",
+        f"const int dh[] = {{{', '.join(str(t[0]) for t in taps)}}};",
+        f"const int dw[] = {{{', '.join(str(t[1]) for t in taps)}}};",
         *epilogue.begin(1, f"g0 * {v}", channels, target),
     ]
     first = 0
@@ -97,14 +97,14 @@ def weight_gradient(p: Convolution, target: Target) -> Kernel:
 
 def reorder_depthwise(p: TapConvolution, target: Target) -> Kernel:
     """`F` from plain `W`, `[c][1][r][s]`, zeros past c."""
-    v, taps, channels = target.vector, len(p.taps), p.input[0]
+    v, taps, channels = target.vector, max(1, len(p.taps)), p.input[0]
     body = [
-        f"const int tap[] = {{{', '.join(str(t[2]) for t in p.taps)}}};",
+        f"const int tap[] = {{{', '.join(str(t[2]) for t in p.taps) or 0}}};",
         f"for (int t = 0; t < {taps}; t++) for (int l = 0; l < {v}; l++)",
-        f"F[(g0 * {taps} + t) * {v} + l] = g0 * {v} + l < {channels} ? W[(g0 * {v} + l) * {taps} + tap[t]] : 0;",
+        f"F[(g0 * {taps} + t) * {v} + l] = g0 * {v} + l < {channels} ? W[(g0 * {v} + l) * {p.area} + tap[t]] : 0;",
     ]
     blocks = ceil_div(channels, v)
-    arguments = (Argument("W", "in", channels * taps), Argument("F", "out", blocks * taps * v))
+    arguments = (Argument("W", "in", channels * p.area), Argument("F", "out", blocks * taps * v))
     return _kernel(p.label + "_depthwise_filters", body, arguments, (blocks, 1, 1), target, 0, 8 * channels * taps)
 
 

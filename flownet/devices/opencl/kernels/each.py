@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
 from flownet.devices.opencl.target import Target
 
-__all__ = ["each", "gather", "join", "moved", "scatter_add"]
+__all__ = ["each", "gather", "join", "moved", "resample", "scatter_add"]
 
 
 def each(
@@ -137,3 +137,53 @@ def scatter_add(rows: int, width: int, count: int, index_type: str, target: Targ
         Argument("table", "out", rows * width),
     )
     return each("scatter_add", lines, arguments, width, target, work=rows + count)
+
+
+def resample(outer: int, size: int, inner: int, out: int, taps: int, every: int, target: Target) -> Kernel:
+    """`y` [outer][out][inner] from `x` [outer][size][inner], as `flownet.kernels.Resample` with `each=every` says.
+
+    On a CPU a row of `inner` is an element of the range or, where rows are single numbers, a whole line.
+    """
+    arguments = [Argument("x", "in", outer * size * inner), Argument("y", "out", outer * out * inner)]
+    arguments += [Argument("starts", "in", out + 1, "int"), Argument("index", "in", taps, "int")]
+    arguments += [Argument("weight", "in", taps)]
+    flops = 2 * outer * inner * taps
+    if target.kind == "gpu":
+        lines = [
+            f"const int o = i / {inner} % {out};",
+            f"__global const float* const from = x + (size_t)(i / {inner * out}) * {size * inner} + i % {inner};",
+            *_weighted_sum("y[i]", inner, every),
+        ]
+        return each("resample", lines, arguments, outer * out * inner, target, flops=flops)
+    if inner == 1:
+        lines = [
+            f"__global const float* const from = x + (size_t)i * {size};",
+            f"__global float* const to = y + (size_t)i * {out};",
+            f"for (int o = 0; o < {out}; o++) {{",
+            *_weighted_sum("to[o]", 1, every),
+            "}",
+        ]
+        return each("resample", lines, arguments, outer, target, work=4 * taps, flops=flops)
+    lines = [
+        f"const int o = i % {out}, begin = starts[o], end = starts[o + 1];",
+        f"__global const float* const from = x + (size_t)(i / {out}) * {size * inner};",
+        f"__global float* const to = y + (size_t)i * {inner};",
+        f"if (begin == end) for (int l = 0; l < {inner}; l++) to[l] = 0;",
+        "for (int t = begin; t < end; t++) {",
+        f"__global const float* const row = from + (size_t)index[t] * {inner};",
+        "const float w = weight[t];",
+        f"if (t == begin) for (int l = 0; l < {inner}; l++) to[l] = w * row[l];",
+        f"else for (int l = 0; l < {inner}; l++) to[l] += w * row[l];",
+        "}",
+    ]
+    return each("resample", lines, arguments, outer * out, target, work=inner * max(1, taps // out), flops=flops)
+
+
+def _weighted_sum(result: str, inner: int, every: int) -> list[str]:
+    """C that sums what element `o` is made of; without a loop where all are made of equally many."""
+    place = "index[{}]" if inner == 1 else f"(size_t)index[{{}}] * {inner}"
+    if not every:
+        term = f"weight[t] * from[{place.format('t')}]"
+        return [f"float sum = 0; for (int t = starts[o]; t < starts[o + 1]; t++) sum += {term};", f"{result} = sum;"]
+    terms = [f"weight[{every} * o + {k}] * from[{place.format(f'{every} * o + {k}')}]" for k in range(every)]
+    return [f"{result} = {' + '.join(terms)};"]

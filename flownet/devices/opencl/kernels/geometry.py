@@ -87,8 +87,8 @@ class Class:
 
 @dataclass(frozen=True)
 class TapConvolution:
-    """See the module. `input` and `output` are (channels, height, width); `flipped` says that weights are read
-    `[k][c]` swapped."""
+    """See the module. `input` and `output` are (channels, height, width); `area` counts a filter's taps, of which an input
+    gradient has fewer where the stride steps over some of a small image."""
 
     batch: int
     input: tuple[int, int, int]
@@ -96,6 +96,7 @@ class TapConvolution:
     in_stride: Pair
     out_stride: Pair
     classes: tuple[Class, ...]
+    area: int
     groups: int
     planar: bool
     flops: int
@@ -114,8 +115,8 @@ class TapConvolution:
         classes = (Class((0, 0), p.output, taps),)
         image = (p.channels, p.height, p.width)
         return cls(
-            p.batch, image, out, p.stride, (1, 1), classes, p.groups, p.planar, p.flops, p.bytes, p.label("conv2d")
-        )
+            p.batch, image, out, p.stride, (1, 1), classes, len(taps), p.groups, p.planar, p.flops, p.bytes, p.label("conv2d")
+        )  # fmt: skip
 
     @classmethod
     def input_gradient(cls, p: Convolution) -> TapConvolution:
@@ -140,6 +141,7 @@ class TapConvolution:
             (1, 1),
             p.stride,
             tuple(classes),
+            p.kernel[0] * p.kernel[1],
             p.groups,
             False,
             p.flops,

@@ -101,25 +101,35 @@ def pool_gradient(p, planes: int) -> Kernel:
 
 
 def unpool(planes: int, small: Pair, large: Pair, *, back: bool = False) -> Kernel:
-    """`y` [planes][large] with `x` [planes][small] at `indices`, zeros elsewhere; `back`: `y` [small] from `x` [large]."""
+    """`y` [planes][large] with `x` [planes][small] at `indices`, zeros elsewhere; `back`: `y` [small] from `x` [large].
+
+    A place outside gives NaN, there or at place 0, which the check of the loss finds.
+    """
     few, many = small[0] * small[1], large[0] * large[1]
     sizes = (many, few) if back else (few, many)
     arguments = [
         Argument("x", "in", planes * sizes[0]), Argument("indices", "in", planes * few), Argument("y", "out", planes * sizes[1]),
     ]  # fmt: skip
     if back:
-        body = [f"y[e] = x[(size_t)plane * {many} + (int)indices[e]];"]
+        body = [
+            "const uint place = (uint)(int)indices[e];",
+            f"y[e] = place < {many} ? x[(size_t)plane * {many} + place] : NAN;",
+        ]
         return _elements("unpool", body, arguments, planes, small, planes * few)
     # y first holds who gets a pixel: the largest number of those that claim it
     body = [
         f"const int item = get_local_id(0); __global const float* const at = indices + (size_t)g0 * {few};",
         f"__global const float* const xp = x + (size_t)g0 * {few};",
         f"__global float* const yp = y + (size_t)g0 * {many}; volatile __global int* const owner = (volatile __global int*)yp;",
+        "__local int outside; if (item == 0) outside = 0;",
         f"for (int q = item; q < {many}; q += {_GROUP}) owner[q] = -1;",
-        "barrier(CLK_GLOBAL_MEM_FENCE);",
-        f"for (int q = item; q < {few}; q += {_GROUP}) atomic_max(owner + (int)at[q], q);",
-        "barrier(CLK_GLOBAL_MEM_FENCE);",
+        "barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);",
+        f"for (int q = item; q < {few}; q += {_GROUP}) {{",
+        f"const uint place = (uint)(int)at[q]; if (place < {many}) atomic_max(owner + place, q); else outside = 1;",
+        "}",
+        "barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);",
         f"for (int q = item; q < {many}; q += {_GROUP}) {{ const int who = owner[q]; yp[q] = who < 0 ? 0.0f : xp[who]; }}",
+        "if (item == 0 && outside) yp[0] = NAN;",
     ]
     return Kernel(
         "unpool", tuple(body), tuple(arguments), (planes, 1, 1), local=(_GROUP, 1, 1), flops=planes * few,

@@ -77,11 +77,10 @@ def _filter_loops(p: TapConvolution, columns: int, target: Target, transposed: b
     lines.append(f"for (int c = 0; c < {c_block}; c++) {{")
     lines.append(f"const int channel = c + ({first}g1) * {c_block};")
     blocked = f"((((size_t)kb * {c_blocks} + g1) * {taps}) * {c_block} + c) * {block} + g0 % {columns} * {v}"
-    rs = 1 + max((t[2] for t in p.taps), default=0)
     if transposed:
-        plain = f"((size_t)channel * {per_out} + (k0 + l) % {per_out}) * {rs}"
+        plain = f"((size_t)channel * {per_out} + (k0 + l) % {per_out}) * {p.area}"
     else:
-        plain = f"((size_t)(k0 + l) * {per_in} + channel % {per_in}) * {rs}"
+        plain = f"((size_t)(k0 + l) * {per_in} + channel % {per_in}) * {p.area}"
     real = f"k0 + l < {outs} && channel < {ins}"
     if p.groups > 1:
         real += f" && (k0 + l) / {per_out} == channel / {per_in}"

@@ -127,7 +127,10 @@ def pool_gradient(p, planes: int, target: Target) -> Kernel:
 
 
 def unpool(planes: int, small: Pair, large: Pair, target: Target, *, back: bool = False) -> Kernel:
-    """`y` [planes][large] with `x` [planes][small] at `indices`, zeros elsewhere; `back`: `y` [small] from `x` [large]."""
+    """`y` [planes][large] with `x` [planes][small] at `indices`, zeros elsewhere; `back`: `y` [small] from `x` [large].
+
+    A place outside gives NaN, there or at place 0, which the check of the loss finds.
+    """
     v = target.vector
     few, many = small[0] * small[1], large[0] * large[1]
     body = [f"__global const float* const xp = x + (size_t)plane * {(many if back else few) * v};"]
@@ -135,12 +138,27 @@ def unpool(planes: int, small: Pair, large: Pair, target: Target, *, back: bool 
     body.append(f"__global float* const yp = y + (size_t)plane * {(few if back else many) * v};")
     if not back:
         body.append(f"for (int q = 0; q < {many}; q++) *(__global vecu*)(yp + q * {v}) = 0;")
-    one = (
-        f"yp[q * {v} + l] = xp[(int)at[q * {v} + l] * {v} + l];"
-        if back
-        else f"yp[(int)at[q * {v} + l] * {v} + l] = xp[q * {v} + l];"
-    )
-    body.append(f"for (int q = 0; q < {few}; q++) for (int l = 0; l < {v}; l++) {one}")
+    body += [
+        f"float place[{v}] __attribute__((aligned(64)));",
+        *([] if back else ["vec outside = 0;"]),
+        f"for (int q = 0; q < {few}; q++) {{",
+        f"const vec p = *(__global const vecu*)(at + q * {v});",
+        f"*(vec*)place = p >= 0.0f && p < {many}.0f ? p : (vec)(0.0f);",
+    ]
+    if back:
+        body += [
+            f"for (int l = 0; l < {v}; l++) yp[q * {v} + l] = xp[(int)place[l] * {v} + l];",
+            f"__global vecu* const there = (__global vecu*)(yp + q * {v});",
+            f"*there = p >= 0.0f && p < {many}.0f ? *there : (vec)(NAN);",
+            "}",
+        ]
+    else:
+        body += [
+            f"outside = p >= 0.0f && p < {many}.0f ? outside : (vec)(1.0f);",
+            f"for (int l = 0; l < {v}; l++) yp[(int)place[l] * {v} + l] = xp[q * {v} + l];",
+            "}",
+            "*(__global vecu*)yp = outside > 0.0f ? (vec)(NAN) : *(__global vecu*)yp;",
+        ]
     sizes = (many, few) if back else (few, many)
     arguments = [
         Argument("x", "in", planes * sizes[0] * v),

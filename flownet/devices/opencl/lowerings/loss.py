@@ -119,7 +119,7 @@ def _mean_factor(op, x):
 
 
 def binary_cross_entropy(op, g, logits, target):
-    each = "maximum(z, 0) - z * t + log1p(exp(-abs(z)))"
+    each, target = "maximum(z, 0) - z * t + log1p(exp(-abs(z)))", g.add(InRange(2, op), target)
     if op.reduction == "none":
         return elementwise(g, each, z=logits, t=target)
     total = reduce(g, "sum", each, tuple(range(logits.type.rank)), z=logits, t=target)
@@ -127,7 +127,7 @@ def binary_cross_entropy(op, g, logits, target):
 
 
 def binary_cross_entropy_backward(gradient, g, logits, target, dy):
-    probability = "where(z >= 0, 1, exp(-abs(z))) / (1 + exp(-abs(z)))"
+    probability, target = "where(z >= 0, 1, exp(-abs(z))) / (1 + exp(-abs(z)))", g.add(InRange(2, gradient.op), target)
     return elementwise(
         g, f"({probability} - t) * (dy * {_mean_factor(gradient.op, logits)})", z=logits, t=target, dy=dy
     )

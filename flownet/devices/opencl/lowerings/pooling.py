@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flownet.devices.opencl.lowerings.build import ints
-from flownet.kernels import Cast, Copy, Pool, PoolGradient, Unpool
+from flownet.kernels import Cast, Copy, InRange, Pool, PoolGradient, Unpool
 from flownet.ops.windows import padding_of, pair
 from flownet.types import DType
 
@@ -95,6 +95,8 @@ def _as_floats(g, indices):
 
 def max_unpool(op, g, x, indices, like):
     size = ints(op.infer(x.type, indices.type, like.type if like else None).shape[2:])
+    if indices in g.graph.inputs:
+        indices = g.add(InRange(size[0] * size[1], replace(op, size=size)), indices)
     return g.add(Unpool(size), x, _as_floats(g, indices))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import prod
+from dataclasses import dataclass
 
 import numpy as np
 
 from flownet.devices.opencl.lowerings.build import ints, reduce, view
-from flownet.kernels import Copy, Join, MatMul
+from flownet.kernels import Copy, Join, Resample
 from flownet.passes.lower import Fallback, stretched
 from flownet.types import DType
 
@@ -52,24 +51,41 @@ def slice_backward(gradient, g, x, dy):
     return g.add(Copy.slices([-start for start in starts], ints(x.type.shape)), dy)
 
 
-def _along(g, matrix, axis, x):
-    """The product of a constant matrix with x along an axis: a linear map of one axis, whatever it is.
+@dataclass(frozen=True)
+class _Taps:
+    """What the elements of a line are made of: element `to[t]` gets `weight[t]` times element `source[t]` of a line of `size`."""
 
-    Zeros of the matrix multiply too, so that a NaN spreads along its line.
-    """
-    shape = ints(x.type.shape)
+    to: np.ndarray
+    source: np.ndarray
+    weight: np.ndarray
+    out: int
+    size: int
+
+    @property
+    def transposed(self) -> _Taps:
+        return _Taps(self.source, self.to, self.weight, self.size, self.out)
+
+
+def _along(g, taps, axis, x):
+    """x with its lines along an axis made anew."""
     if x.type.dtype is not DType.float32:
         raise Fallback("kernels multiply float32 alone")
-    matrix, tail = g.constant(matrix.astype(np.float32)), prod(shape[axis + 1 :])
-    if tail == 1:
-        y = g.add(MatMul(transposed_b=True), view(g, x, (prod(shape[:axis]), shape[axis])), matrix)
-    else:
-        y = g.add(MatMul(), matrix, view(g, x, (prod(shape[:axis]), shape[axis], tail)))
-    return view(g, y, (*shape[:axis], matrix.type.shape[0], *shape[axis + 1 :]))
+    order = np.argsort(taps.to, kind="stable")
+    starts = np.searchsorted(taps.to[order], np.arange(taps.out + 1))
+    counts = np.diff(starts)
+    each = int(counts[0]) if np.ptp(counts) == 0 else 0
+    tables = (starts, DType.int32), (taps.source[order], DType.int32), (taps.weight[order], DType.float32)
+    return g.add(Resample(axis, each), x, *(g.constant(*table) for table in tables))
 
 
 def _pads(op, rank):
     return [(0, 0)] * (rank - len(op.pads)) + [tuple(p) for p in op.pads]
+
+
+def _bordered(size, around, mode):
+    """The lines of a tensor with a border."""
+    source = np.pad(np.arange(size), around, mode)
+    return _Taps(np.arange(len(source)), source, np.ones(len(source)), len(source), size)
 
 
 def pad(op, g, x):
@@ -79,7 +95,7 @@ def pad(op, g, x):
         return g.add(Copy.slices([-before for before, _ in pads], padded, fill=op.value), x)
     for axis, around in enumerate(pads):
         if any(around):
-            x = _along(g, np.pad(np.eye(shape[axis]), (around, (0, 0)), mode=op.mode), axis, x)
+            x = _along(g, _bordered(shape[axis], around, op.mode), axis, x)
     return x
 
 
@@ -90,7 +106,7 @@ def pad_backward(gradient, g, dy):
         return g.add(Copy.slices([before for before, _ in pads], shape), dy)
     for axis, around in enumerate(pads):
         if any(around):
-            dy = _along(g, np.pad(np.eye(shape[axis]), (around, (0, 0)), mode=op.mode).T, axis, dy)
+            dy = _along(g, _bordered(shape[axis], around, op.mode).transposed, axis, dy)
     return dy
 
 
@@ -98,19 +114,22 @@ def broadcast_to(op, g, x):
     return stretched(g, x, ints(op.shape))
 
 
-def _interpolation(op, axis, size):
-    """The matrix of `bilinear` along the height (axis 2) or the width (axis 3): what it makes of the unit vectors."""
-    factors = [1, 1]
-    factors[axis - 2] = op.factors[axis - 2]
-    units = np.eye(size).reshape((size, 1, size, 1) if axis == 2 else (size, 1, 1, size))
-    return replace(op, factor=tuple(factors)).forward(units).reshape(size, -1).T
+def _interpolation(size, factor):
+    """The lines of a tensor enlarged by `bilinear`: a new pixel lies towards a neighbour of the one that it is part of."""
+    to = np.arange(size * factor)
+    offset = (to % factor + 0.5) / factor - 0.5
+    own, share = to // factor, np.abs(offset)
+    neighbour = np.clip(own + np.sign(offset).astype(int), 0, size - 1)
+    between = share > 0
+    parts = [(to, own, 1 - share), (to[between], neighbour[between], share[between])]
+    return _Taps(*map(np.concatenate, zip(*parts, strict=True)), size * factor, size)
 
 
 def upsample(op, g, x):
     n, c, h, w = ints(x.type.shape)
     down, right = op.factors
     if op.mode != "nearest":
-        return _along(g, _interpolation(op, 3, w), 3, _along(g, _interpolation(op, 2, h), 2, x))
+        return _along(g, _interpolation(w, right), 3, _along(g, _interpolation(h, down), 2, x))
     coordinates = ((0, 0, 1, 1), (0, 1, 1, 1), (0, 2, 1, down), (0, 3, 1, right))
     return g.add(Copy((n, c, h * down, w * right), coordinates), x)
 
@@ -120,7 +139,8 @@ def upsample_backward(gradient, g, dy):
     n, c, h, w = ints(dy.type.shape)
     down, right = op.factors
     if op.mode != "nearest":
-        return _along(g, _interpolation(op, 3, w // right).T, 3, _along(g, _interpolation(op, 2, h // down).T, 2, dy))
+        dy = _along(g, _interpolation(h // down, down).transposed, 2, dy)
+        return _along(g, _interpolation(w // right, right).transposed, 3, dy)
     parts = view(g, dy, (n, c, h // down, down, w // right, right))
     return reduce(g, "sum", "x", (3, 5), x=parts)
 
