@@ -1,16 +1,13 @@
 """A context and a queue on one device, and programs built on it.
 
-Binaries are cached once. PoCL keeps its own (below POCL_CACHE_DIR, else ~/.cache/pocl) by source, options and its version; so does
-NVIDIA's driver. For the others they lie below `cache_folder()`, by device, driver, options and source. PyOpenCL's cache is always off: it would
-store the same a second time.
+Binaries lie below `cache_folder()` (`binaries`), PoCL's without LLVM's form of the program (`pocl_binary`); NVIDIA's driver keeps its own, and
+so does a PoCL whose binaries are of another format. PyOpenCL's cache is always off: it would store the same a second time.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import tempfile
 import threading
 import warnings
 import weakref
@@ -18,30 +15,24 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.binaries import Binaries
 from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_devices
+from flownet.devices.opencl.pocl_binary import without_llvm
 from flownet.devices.opencl.standby import Crew, crew_on
 from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError, MachineError
 
-__all__ = ["Runtime", "cache_folder"]
+__all__ = ["Runtime"]
 
 _MOST_REGIONS = 6  # that an error lists
-
-
-def cache_folder() -> Path:
-    """Where binaries and tuning results lie: FLOWNET_CACHE_DIR, else `flownet` below XDG_CACHE_HOME or ~/.cache."""
-    if given := os.environ.get("FLOWNET_CACHE_DIR"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flownet"
 
 
 class Runtime:
@@ -54,13 +45,15 @@ class Runtime:
         self.notes: list[str] = []  # what did not work here, and what is done instead
         self.regions: weakref.WeakSet[Any] = weakref.WeakSet()  # what is allocated, for whom memory is too little
         self.busy: Any = None  # the queue or the crew that has something to do
+        self.binaries = Binaries()
         self.built = 0  # programs compiled, and not found in a cache of ours
         self._count = threading.Lock()
         with self.guarded("while it was opened"):
             self.context = cl.Context([self.device])
             self.queue = cl.CommandQueue(self.context, self.device)
             self.largest_buffer = int(self.device.max_mem_alloc_size)
-            self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
+            self.pocl = any(word in found.platform.lower() for word in ("portable", "pocl"))
+            self.keeps_binaries = "nvidia" in found.platform.lower()  # its driver does: ours would be the same again
             self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
             self.target = Target.of(self.device)
             self.target = self._working_target(self.target)
@@ -142,13 +135,7 @@ class Runtime:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers talk even when they succeed
             try:
-                if not self.keeps_binaries:
-                    return self._cached(source, options)
-                with self._count:
-                    self.built += 1
-                context = self.crew.context if crew and self.crew else self.context
-                devices = list(crew) or [self.device]
-                return cl.Program(context, source).build(options, devices=devices, cache_dir=False)
+                return self._built(source, options, list(crew))
             except cl.Error as error:
                 if not is_of_the_build(error):
                     raise self.failed(error, f"while it compiled the kernels of {what}") from None
@@ -163,26 +150,31 @@ class Runtime:
             with ThreadPoolExecutor(max(1, min(len(sources), os.cpu_count() or 1))) as pool:
                 return list(pool.map(lambda source: self.build(source[0], what, options, parts=source[1]), sources))
 
-    def _cached(self, source: str, options: str) -> Any:
+    def _built(self, source: str, options: str, crew: Sequence[Any]) -> Any:
+        """The program, of the binary that is kept for it, or compiled."""
         cl = self.cl
-        key = "\0".join([self.found.name, self.found.version, self.found.driver, options, source])
-        path = cache_folder() / "opencl" / (hashlib.sha256(key.encode()).hexdigest() + ".bin")
-        try:
-            binary = path.read_bytes()
-            return cl.Program(self.context, [self.device], [binary]).build(options, cache_dir=False)
-        except (OSError, cl.Error):  # absent, or of no use any more: build it anew
-            pass
+        context = self.crew.context if crew and self.crew else self.context
+        devices = list(crew) or [self.device]
+        key = (devices[0].name, self.found.version, self.found.driver, options, source)
+        if not self.keeps_binaries and (binary := self.binaries.read(*key)) is not None:
+            try:
+                return _of_binary(cl, context, devices, binary, options)
+            except cl.Error:  # of no use any more: build it anew
+                pass
         with self._count:
             self.built += 1
-        program = cl.Program(self.context, source).build(options, cache_dir=False)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(program.get_info(cl.program_info.BINARIES)[0])
-            os.replace(file.name, path)  # atomic: two processes may build the same
-        except OSError:
-            pass  # a cache that cannot be written costs time, no more
-        return program
+        program = cl.Program(context, source).build(options, devices=devices, cache_dir=False)
+        if self.keeps_binaries:
+            return program
+        binary = next(filter(None, program.get_info(cl.program_info.BINARIES)))  # one serves all of the crew's devices
+        if not self.pocl:
+            self.binaries.write(binary, *key)
+            return program
+        if (binary := without_llvm(binary)) is None:
+            self.keeps_binaries = True
+            return program
+        self.binaries.write(binary, *key)
+        return _of_binary(cl, context, devices, binary, options)
 
     def _working_target(self, target: Target) -> Target:
         """The target, or one of narrower vectors where a kernel with those of `target` does not compute what it should.
@@ -280,3 +272,7 @@ class Runtime:
             if array[0] != 10 * i + 1:
                 return False
         return True
+
+
+def _of_binary(cl: Any, context: Any, devices: list[Any], binary: bytes, options: str) -> Any:
+    return cl.Program(context, devices, [binary] * len(devices)).build(options, devices=devices, cache_dir=False)

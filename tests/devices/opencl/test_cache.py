@@ -36,12 +36,13 @@ def test_the_second_start_builds_none(runtime):
     assert runtime.built == 3
 
 
-def test_a_damaged_binary_is_built_anew(runtime, tmp_path):
+@pytest.mark.parametrize("damaged", [lambda whole: b"not a binary", lambda whole: whole[:-100], lambda whole: b""])
+def test_a_damaged_binary_is_built_anew(runtime, tmp_path, damaged):
     folder = tmp_path / "opencl"
     before = set(folder.iterdir()) if folder.exists() else set()  # the device's own self-tests
     runtime.build(SOURCE % 1, "a test")
     (file,) = set(folder.iterdir()) - before
-    file.write_bytes(b"not a binary")
+    file.write_bytes(damaged(file.read_bytes()))
     runtime.build(SOURCE % 1, "a test")
     assert runtime.built == 2
 
