@@ -1,16 +1,9 @@
-"""A context and a queue on one device, and programs built on it.
-
-Binaries lie below `cache_folder()` (`binaries`), PoCL's without LLVM's form of the program (`pocl_binary`); NVIDIA's driver keeps its own, and
-so does a PoCL whose binaries are of another format. PyOpenCL's cache is always off: it would store the same a second time.
-"""
+"""A context and a queue on one device, and programs built on it."""
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
-import sys
-import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -22,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.lack_of_memory import megabytes, out_of_memory
-from flownet.devices.opencl.binaries import Binaries
+from flownet.devices.opencl.builds import Builds
 from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_devices
-from flownet.devices.opencl.pocl_binary import without_llvm
 from flownet.devices.opencl.standby import Crew, crew_on
 from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
@@ -47,15 +39,11 @@ class Runtime:
         self.notes: list[str] = []  # what did not work here, and what is done instead
         self.regions: weakref.WeakSet[Any] = weakref.WeakSet()  # what is allocated, for whom memory is too little
         self.busy: Any = None  # the queue or the crew that has something to do
-        self.binaries = Binaries()
-        self.built = 0  # programs compiled, and not found in a cache of ours
-        self._count = threading.Lock()
+        self.builds = Builds(found)
         with self.guarded("while it was opened"):
             self.context = cl.Context([self.device])
             self.queue = cl.CommandQueue(self.context, self.device)
             self.largest_buffer = int(self.device.max_mem_alloc_size)
-            self.pocl = any(word in found.platform.lower() for word in ("portable", "pocl"))
-            self.keeps_binaries = "nvidia" in found.platform.lower()  # its driver does: ours would be the same again
             self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
             self.target = Target.of(self.device)
             self.target = self._working_target(self.target)
@@ -137,7 +125,8 @@ class Runtime:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers talk even when they succeed
             try:
-                return self._built(source, options, list(crew))
+                context = self.crew.context if crew and self.crew else self.context
+                return self.builds.program(context, list(crew) or [self.device], source, options)
             except cl.Error as error:
                 if not is_of_the_build(error):
                     raise self.failed(error, f"while it compiled the kernels of {what}") from None
@@ -151,34 +140,6 @@ class Runtime:
             warnings.simplefilter("ignore")
             with ThreadPoolExecutor(max(1, min(len(sources), os.cpu_count() or 1))) as pool:
                 return list(pool.map(lambda source: self.build(source[0], what, options, parts=source[1]), sources))
-
-    def _built(self, source: str, options: str, crew: Sequence[Any]) -> Any:
-        """The program, of the binary that is kept for it, or compiled."""
-        cl = self.cl
-        context = self.crew.context if crew and self.crew else self.context
-        devices = list(crew) or [self.device]
-        key = (devices[0].name, self.found.version, self.found.driver, options, source)
-        if not self.keeps_binaries and (binary := self.binaries.read(*key)) is not None:
-            try:
-                return _of_binary(cl, context, devices, binary, options)
-            except cl.Error:  # of no use any more: build it anew
-                pass
-        with self._count:
-            self.built += 1
-        program = cl.Program(context, source).build(options, devices=devices, cache_dir=False)
-        if self.keeps_binaries:
-            return program
-        binary = next(filter(None, program.get_info(cl.program_info.BINARIES)))  # one serves all of the crew's devices
-        if not self.pocl:
-            self.binaries.write(binary, *key)
-            return program
-        if (binary := without_llvm(binary)) is None:
-            self.keeps_binaries = True
-            return program
-        self.binaries.write(binary, *key)
-        del program
-        _give_back()
-        return _of_binary(cl, context, devices, binary, options)
 
     def _working_target(self, target: Target) -> Target:
         """The target, or one of narrower vectors where a kernel with those of `target` does not compute what it should.
@@ -276,13 +237,3 @@ class Runtime:
             if array[0] != 10 * i + 1:
                 return False
         return True
-
-
-def _of_binary(cl: Any, context: Any, devices: list[Any], binary: bytes, options: str) -> Any:
-    return cl.Program(context, devices, [binary] * len(devices)).build(options, devices=devices, cache_dir=False)
-
-
-def _give_back() -> None:
-    """Let the system have the memory that a compiler freed, some 20 MB: the GNU C library keeps it until it is asked."""
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
-        trim(0)

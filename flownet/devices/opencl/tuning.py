@@ -17,7 +17,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from flownet.devices.opencl.binaries import cache_folder
+from flownet.devices.opencl.builds import cache_folder
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.trial import Trial

@@ -21,19 +21,19 @@ SOURCE = "__kernel void add(__global float* x) { x[get_global_id(0)] += %d; }"
 def runtime(request, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path))
     runtime = Runtime(find(request.param))
-    runtime.keeps_binaries = False  # as with a driver that has no cache of its own
-    runtime.built = 0
+    runtime.builds.of_its_own = False  # as with a driver that has no cache of its own
+    runtime.builds.compiled = 0
     return runtime
 
 
 def test_the_second_start_builds_none(runtime):
     runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 1
+    assert runtime.builds.compiled == 1
     runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 1
+    assert runtime.builds.compiled == 1
     runtime.build(SOURCE % 2, "a test")
     runtime.build(SOURCE % 1, "a test", "-cl-std=CL1.2")
-    assert runtime.built == 3
+    assert runtime.builds.compiled == 3
 
 
 @pytest.mark.parametrize("damaged", [lambda whole: b"not a binary", lambda whole: whole[:-100], lambda whole: b""])
@@ -44,7 +44,7 @@ def test_a_damaged_binary_is_built_anew(runtime, tmp_path, damaged):
     (file,) = set(folder.iterdir()) - before
     file.write_bytes(damaged(file.read_bytes()))
     runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 2
+    assert runtime.builds.compiled == 2
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(runtime, tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_cache_that_cannot_be_written_costs_time_alone(runtime, tmp_path, monk
     monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path / "file" / "below"))
     runtime.build(SOURCE % 1, "a test")
     runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 2
+    assert runtime.builds.compiled == 2
 
 
 def test_tuning_is_kept_for_the_device(runtime):

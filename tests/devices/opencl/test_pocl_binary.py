@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from flownet.devices.opencl import runtime as runtimes
+from flownet.devices.opencl import builds
 from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.pocl_binary import without_llvm
 from flownet.devices.opencl.runtime import Runtime
@@ -61,12 +61,12 @@ def test_another_format_is_left_alone(other):
 def pocl(request, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path))
     runtime = Runtime(find(request.param))
-    if not runtime.pocl or runtime.keeps_binaries:
+    if not runtime.builds.pocl or runtime.builds.of_its_own:
         pytest.skip("not a PoCL whose binaries are of the known format")
     return runtime
 
 
-def sums(runtime, alone):
+def sums(runtime):
     """Of work-groups of 4 work-items, which meet at a barrier."""
     source = """
     __kernel void sum(__global float* x, const int add) {
@@ -77,29 +77,27 @@ def sums(runtime, alone):
     }"""
     cl, x = runtime.cl, np.arange(8, dtype=np.float32)
     buffer = runtime.buffer_of(x)
-    kernel = cl.Kernel(runtime.build(source, "a test", alone=alone), "sum")
+    kernel = cl.Kernel(runtime.build(source, "a test"), "sum")
     kernel.set_args(buffer, np.int32(1))
-    queue = runtime.alone_queue if alone else runtime.queue
-    cl.enqueue_nd_range_kernel(queue, kernel, (8,), (4,))
-    cl.enqueue_copy(queue, x, buffer)
+    cl.enqueue_nd_range_kernel(runtime.queue, kernel, (8,), (4,))
+    cl.enqueue_copy(runtime.queue, x, buffer)
     return x
 
 
 @pytest.mark.opencl
-@pytest.mark.parametrize("alone", [False, True], ids=["all cores", "calling thread"])
-def test_a_binary_without_it_computes_the_same_at_the_first_start_and_the_second(pocl, alone):
-    before = pocl.built
+def test_a_binary_without_it_computes_the_same_at_the_first_start_and_the_second(pocl):
+    before = pocl.builds.compiled
     for _ in range(2):
-        np.testing.assert_array_equal(sums(pocl, alone), [7] * 4 + [23] * 4)
-        assert pocl.built == before + 1
+        np.testing.assert_array_equal(sums(pocl), [7] * 4 + [23] * 4)
+        assert pocl.builds.compiled == before + 1
 
 
 @pytest.mark.opencl
 def test_a_pocl_of_another_format_keeps_its_binaries_itself(pocl, tmp_path, monkeypatch):
     kept = len(list((tmp_path / "opencl").iterdir()))
-    monkeypatch.setattr(runtimes, "without_llvm", lambda binary: None)
-    np.testing.assert_array_equal(sums(pocl, False), [7] * 4 + [23] * 4)
-    assert pocl.keeps_binaries and len(list((tmp_path / "opencl").iterdir())) == kept
+    monkeypatch.setattr(builds, "without_llvm", lambda binary: None)
+    np.testing.assert_array_equal(sums(pocl), [7] * 4 + [23] * 4)
+    assert pocl.builds.of_its_own and len(list((tmp_path / "opencl").iterdir())) == kept
 
 
 @pytest.mark.opencl
