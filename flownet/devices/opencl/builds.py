@@ -63,17 +63,22 @@ class Builds:
         program = cl.Program(context, source).build(options, devices=devices, cache_dir=False)
         if self.of_its_own:
             return program
-        binary = next(filter(None, program.get_info(cl.program_info.BINARIES)))
+        binary = _binary_of(program)
         if not self.pocl:
-            _write(path, binary)
+            if binary:
+                _write(path, binary)
             return program
-        if (binary := without_llvm(binary)) is None:
-            self.of_its_own = True
-            return program
-        _write(path, binary)
-        del program
-        _give_back()
-        return _of_binary(context, devices, binary, options)
+        try:
+            if (binary := without_llvm(binary)) is not None:
+                less = _of_binary(context, devices, binary, options)
+                _write(path, binary)
+                del program
+                _give_back()
+                return less
+        except cl.Error:
+            pass
+        self.of_its_own = True  # a PoCL that is not known: it does as it does
+        return program
 
     def _path(self, device: str, options: str, source: str) -> Path:
         key = "\0".join((device, self.found.version, self.found.driver, options, source))
@@ -84,6 +89,16 @@ def _of_binary(context: Any, devices: Sequence[Any], binary: bytes, options: str
     import pyopencl as cl
 
     return cl.Program(context, devices, [binary] * len(devices)).build(options, devices=devices, cache_dir=False)
+
+
+def _binary_of(program: Any) -> bytes:
+    """The binary, one for all of the program's devices; empty where a driver gives none."""
+    import pyopencl as cl
+
+    try:
+        return next(filter(None, program.get_info(cl.program_info.BINARIES)), b"")
+    except cl.Error:
+        return b""
 
 
 def _read(path: Path) -> bytes | None:

@@ -15,6 +15,7 @@ from flownet.devices.opencl import builds
 from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.pocl_binary import without_llvm
 from flownet.devices.opencl.runtime import Runtime
+from tests.devices.opencl.broken_driver import BAD_BUILD, cl_error
 from tests.devices.opencl.opencl_devices import device_ids
 
 FOLDER = b"AB/" + 37 * b"C"
@@ -92,10 +93,19 @@ def test_a_binary_without_it_computes_the_same_at_the_first_start_and_the_second
         assert pocl.builds.compiled == before + 1
 
 
+def refused(*arguments):
+    raise cl_error(BAD_BUILD)
+
+
 @pytest.mark.opencl
-def test_a_pocl_of_another_format_keeps_its_binaries_itself(pocl, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("without_llvm", lambda binary: None), ("_of_binary", refused), ("_binary_of", lambda program: b"")],
+    ids=["of another format", "that refuses them", "that gives none"],
+)
+def test_a_pocl_keeps_its_binaries_itself(pocl, tmp_path, monkeypatch, name, other):
     kept = len(list((tmp_path / "opencl").iterdir()))
-    monkeypatch.setattr(builds, "without_llvm", lambda binary: None)
+    monkeypatch.setattr(builds, name, other)
     np.testing.assert_array_equal(sums(pocl), [7] * 4 + [23] * 4)
     assert pocl.builds.of_its_own and len(list((tmp_path / "opencl").iterdir())) == kept
 
