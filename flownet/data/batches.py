@@ -72,10 +72,6 @@ class Batches:
         for augmentation in self.augment:
             self.fields = augmentation.fields_after(self.fields)
 
-    @property
-    def examples_per_epoch(self) -> int:
-        return len(self) * self.batch if self.drop_last else len(self.split)
-
     def __len__(self) -> int:
         """The batches in an epoch."""
         return len(self.split) // self.batch if self.drop_last else -(-len(self.split) // self.batch)

@@ -19,8 +19,6 @@ import networkx as nx
 
 __all__ = ["Layout", "lay_out"]
 
-_Bend = tuple[str, Hashable, Hashable, int]
-
 
 @dataclass(frozen=True)
 class Layout:

@@ -1,12 +1,15 @@
 """Elementwise expressions as straight lists of NumPy calls into preallocated arrays.
 
 The expressions of a node are one directed acyclic graph: equal subexpressions are computed once. Every call writes into
-scratch memory that all steps of a program share (they run one behind the other), the last one into the node's output.
+scratch memory that all steps of a program share (they run one behind the other), the last one into the node's output. A
+temporary that nobody reads any more gives its memory to the next, which may be written over it while it is read: less memory, and of it more in
+the caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
@@ -33,6 +36,21 @@ class Scratch:
         return held[:needed].view(dtype).reshape(shape)
 
 
+@dataclass(frozen=True, eq=False)
+class _Temporary:
+    """An array that has no place in the scratch memory yet."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+
+_Calls = Sequence[tuple[Callable[..., object], tuple[object, ...]]]
+
+
 def compile_elementwise(
     expressions: Mapping[str, Expression],
     operands: Mapping[str, np.ndarray],
@@ -49,7 +67,6 @@ def compile_elementwise(
     conditions: dict[Expression, object] = {}  # comparisons that only choose stay truth values: a quarter of the bytes
     late: list[tuple[np.ndarray, np.ndarray]] = []
     remaining = list(expressions)
-    counter = iter(range(1 << 30))
 
     def result_of(expression: Expression, out: np.ndarray | None = None, chooses: bool = False) -> object:
         if isinstance(expression, Name):
@@ -64,19 +81,19 @@ def compile_elementwise(
             for i, argument in enumerate(expression.arguments)
         )
         function = FUNCTIONS[expression.function].numpy
-        kinds = tuple(a.dtype if isinstance(a, np.ndarray) else type(a) for a in arguments)
+        kinds = tuple(a.dtype if isinstance(a, np.ndarray | _Temporary) else type(a) for a in arguments)
         dtype = _result_type(expression.function, kinds, known is conditions)
-        shape = np.broadcast_shapes(*(a.shape for a in arguments if isinstance(a, np.ndarray)))
+        shape = np.broadcast_shapes(*(a.shape for a in arguments if isinstance(a, np.ndarray | _Temporary)))
         fits = out is not None and dtype == out.dtype and shape == out.shape
         if fits and expression.function == "where":  # it writes twice, and so must not overwrite what it reads
             fits = not any(isinstance(a, np.ndarray) and np.may_share_memory(a, out) for a in arguments)
-        target = out if fits and out is not None else scratch.array(next(counter), shape, dtype)
+        target = out if fits and out is not None else _Temporary(shape, dtype)
         if isinstance(function, np.ufunc):
             calls.append((function, (*arguments, target)))
         elif expression.function == "where":
             calls.append((_where, (*arguments, target)))
         else:
-            calls.append((_through_copy, (function, arguments, target)))
+            calls.append((_through_copy, (function, *arguments, target)))
         known[expression] = target
         return target
 
@@ -94,15 +111,50 @@ def compile_elementwise(
                 calls.append((np.copyto, (out, value)))
             else:
                 if isinstance(expression, Name):  # an operand itself: a later output may be written over it before
-                    kept = scratch.array(next(counter), out.shape, out.dtype)
+                    kept = _Temporary(out.shape, out.dtype)
                     calls.append((np.copyto, (kept, value)))
                     value = kept
                 late.append((out, value))  # type: ignore[arg-type]
     calls += [(np.copyto, pair) for pair in late]
-    return _sequence(calls)
+    return _sequence(_placed(calls, scratch))
 
 
-def _sequence(calls: list[tuple[Callable[..., object], tuple[object, ...]]]) -> Callable[[], None]:
+def _placed(calls: _Calls, scratch: Scratch) -> _Calls:
+    """The calls with memory for their temporaries, each of which is written by the call that names it first."""
+    last = {id(a): i for i, (_, arguments) in enumerate(calls) for a in arguments if isinstance(a, _Temporary)}
+    number: dict[int, int] = {}  # temporary -> its place
+    sizes: list[int] = []  # of places
+    free: list[int] = []
+    for i, (function, arguments) in enumerate(calls):
+        ended = [a for a in arguments if isinstance(a, _Temporary) and last[id(a)] == i and id(a) in number]
+        for made in arguments:
+            if not isinstance(made, _Temporary) or id(made) in number:
+                continue
+            # a ufunc reads each element before it writes it
+            over = [
+                a for a in ended if (a.shape, a.dtype) == (made.shape, made.dtype) and isinstance(function, np.ufunc)
+            ]
+            if over:
+                place = number[id(over[0])]
+                ended = [a for a in ended if number[id(a)] != place]
+            elif free:
+                place = min(free, key=lambda at: (sizes[at] < made.nbytes, abs(sizes[at] - made.nbytes)))
+                free.remove(place)
+            else:
+                place = len(sizes)
+                sizes.append(0)
+            number[id(made)], sizes[place] = place, max(sizes[place], made.nbytes)
+        free += sorted({number[id(a)] for a in ended})
+
+    def array(argument: object) -> object:
+        if not isinstance(argument, _Temporary):
+            return argument
+        return scratch.array(number[id(argument)], argument.shape, argument.dtype)
+
+    return [(function, tuple(map(array, arguments))) for function, arguments in calls]
+
+
+def _sequence(calls: _Calls) -> Callable[[], None]:
     """The calls as one function; its source is generated, because a loop over the list would cost more than the calls."""
     scope: dict[str, object] = {}
     lines = []
@@ -132,7 +184,8 @@ def _where(condition: object, chosen: object, otherwise: object, out: np.ndarray
     np.copyto(out, chosen, where=np.asarray(condition, bool))  # type: ignore[arg-type]
 
 
-def _through_copy(function: Callable[..., object], arguments: tuple[object, ...], out: np.ndarray) -> None:
+def _through_copy(function: Callable[..., object], *arguments_and_out: object) -> None:
+    *arguments, out = arguments_and_out
     np.copyto(out, function(*arguments))  # type: ignore[arg-type]
 
 

@@ -25,7 +25,8 @@ __all__ = ["OpenCLStorage", "Pool", "Region"]
 
 ALIGNMENT = 64
 _PAGE = 4096
-_FIRST_SLAB, _LARGEST_SLAB = 4 << 20, 256 << 20
+# The first is below 4 MiB, from which on NumPy asks the system for pages of 2 MiB: a small net's parameters would take one or two of them.
+_FIRST_SLAB, _LARGEST_SLAB = (4 << 20) - (64 << 10), 256 << 20
 
 
 class Region:

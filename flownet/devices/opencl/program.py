@@ -278,7 +278,7 @@ class OpenCLProgram(Program):
             for stage in self.schedule.setup
             for launch in stage.launches
         ]
-        self._setup = (lambda: [run() for run in setup]) if setup else None
+        self._setup = (lambda: [run() for run in setup][-1]) if setup else None
         return segments
 
     # -- the host's nodes --------------------------------------------------------------------------------------------------
@@ -348,10 +348,10 @@ class OpenCLProgram(Program):
         try:
             copies = self._await_inputs() if self._stale or self._apart else []
             self._ran = current
-            if self._setup is not None and self._version != self._pool.version:
-                self._setup()
-                self._version = self._pool.version
             event = None
+            if self._setup is not None and self._version != self._pool.version:
+                event = self._setup()
+                self._version = self._pool.version
             for step in self._segments[current]:
                 event = step() or event
             if self._apart:

@@ -1,29 +1,21 @@
-"""A context and a queue on one device, and programs built on it.
-
-Binaries are cached once. PoCL keeps its own (below POCL_CACHE_DIR, else ~/.cache/pocl) by source, options and its version; so does
-NVIDIA's driver. For the others they lie below `cache_folder()`, by device, driver, options and source. PyOpenCL's cache is always off: it would
-store the same a second time.
-"""
+"""A context and a queue on one device, and programs built on it."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import tempfile
-import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from flownet.devices.lack_of_memory import megabytes, out_of_memory
+from flownet.devices.opencl.builds import Builds
 from flownet.devices.opencl.faults import Part, build_error, is_of_the_build, lacks_memory
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, preamble
 from flownet.devices.opencl.platforms import Found, calling_thread_devices
@@ -32,16 +24,9 @@ from flownet.devices.opencl.sub_groups import with_sub_groups
 from flownet.devices.opencl.target import Target
 from flownet.errors import FlownetError, MachineError
 
-__all__ = ["Runtime", "cache_folder"]
+__all__ = ["Runtime"]
 
 _MOST_REGIONS = 6  # that an error lists
-
-
-def cache_folder() -> Path:
-    """Where binaries and tuning results lie: FLOWNET_CACHE_DIR, else `flownet` below XDG_CACHE_HOME or ~/.cache."""
-    if given := os.environ.get("FLOWNET_CACHE_DIR"):
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flownet"
 
 
 class Runtime:
@@ -54,13 +39,11 @@ class Runtime:
         self.notes: list[str] = []  # what did not work here, and what is done instead
         self.regions: weakref.WeakSet[Any] = weakref.WeakSet()  # what is allocated, for whom memory is too little
         self.busy: Any = None  # the queue or the crew that has something to do
-        self.built = 0  # programs compiled, and not found in a cache of ours
-        self._count = threading.Lock()
+        self.builds = Builds(found)
         with self.guarded("while it was opened"):
             self.context = cl.Context([self.device])
             self.queue = cl.CommandQueue(self.context, self.device)
             self.largest_buffer = int(self.device.max_mem_alloc_size)
-            self.keeps_binaries = any(word in found.platform.lower() for word in ("portable", "pocl", "nvidia"))
             self.shares_memory = found.type == "cpu" and bool(self.device.host_unified_memory)
             self.target = Target.of(self.device)
             self.target = self._working_target(self.target)
@@ -142,13 +125,8 @@ class Runtime:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # compilers talk even when they succeed
             try:
-                if not self.keeps_binaries:
-                    return self._cached(source, options)
-                with self._count:
-                    self.built += 1
                 context = self.crew.context if crew and self.crew else self.context
-                devices = list(crew) or [self.device]
-                return cl.Program(context, source).build(options, devices=devices, cache_dir=False)
+                return self.builds.program(context, list(crew) or [self.device], source, options)
             except cl.Error as error:
                 if not is_of_the_build(error):
                     raise self.failed(error, f"while it compiled the kernels of {what}") from None
@@ -162,27 +140,6 @@ class Runtime:
             warnings.simplefilter("ignore")
             with ThreadPoolExecutor(max(1, min(len(sources), os.cpu_count() or 1))) as pool:
                 return list(pool.map(lambda source: self.build(source[0], what, options, parts=source[1]), sources))
-
-    def _cached(self, source: str, options: str) -> Any:
-        cl = self.cl
-        key = "\0".join([self.found.name, self.found.version, self.found.driver, options, source])
-        path = cache_folder() / "opencl" / (hashlib.sha256(key.encode()).hexdigest() + ".bin")
-        try:
-            binary = path.read_bytes()
-            return cl.Program(self.context, [self.device], [binary]).build(options, cache_dir=False)
-        except (OSError, cl.Error):  # absent, or of no use any more: build it anew
-            pass
-        with self._count:
-            self.built += 1
-        program = cl.Program(self.context, source).build(options, cache_dir=False)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(program.get_info(cl.program_info.BINARIES)[0])
-            os.replace(file.name, path)  # atomic: two processes may build the same
-        except OSError:
-            pass  # a cache that cannot be written costs time, no more
-        return program
 
     def _working_target(self, target: Target) -> Target:
         """The target, or one of narrower vectors where a kernel with those of `target` does not compute what it should.

@@ -43,8 +43,6 @@ class Target:
     l1, l2, l3:  bytes of a core's first and second cache, and of the last one that a core may count on
     rates:       bytes that a core reads from its last cache and from memory in the time of a vector's multiply-add
     private_bytes: bytes of private memory of a work-group of a CPU: the stack of a thread
-    local_bytes: bytes of local memory of a work-group
-    group_size:  the largest work-group
     attributes:  put before every generated function that computes
     call_width:  the widest vector that may be an argument of a built-in function such as `exp`
     sub_groups:  how work-items of a sub-group put together what they found: "shuffle", "reduce", or "" where there are none
@@ -60,8 +58,6 @@ class Target:
     l3: int = 16 << 20
     rates: tuple[float, float] = (16.0, 6.0)
     private_bytes: int = 1 << 20
-    local_bytes: int = 32 << 10
-    group_size: int = 256
     attributes: str = ""
     call_width: int = 16
     sub_groups: str = ""
@@ -82,13 +78,10 @@ class Target:
         """The target of a `pyopencl.Device`."""
         import pyopencl as cl
 
-        local = int(device.local_mem_size)
         units = max(int(device.max_compute_units), 1)  # some say 0
         if not device.type & cl.device_type.CPU:
-            group = int(device.max_work_group_size)
-            return cls("gpu", 4, 64, units, local_bytes=local, group_size=group, call_width=16)
-        facts = {"units": units, "local_bytes": local, "group_size": int(device.max_work_group_size)}
-        facts["private_bytes"] = min(4 << 20, _thread_stack() // 2)
+            return cls("gpu", 4, 64, units, call_width=16)
+        facts: dict[str, Any] = {"units": units, "private_bytes": min(4 << 20, _thread_stack() // 2)}
         if "intel" in device.vendor.lower() and _host_has_avx512():
             facts |= _INTEL
         if not _host_has_avx512():

@@ -21,9 +21,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from flownet.devices.opencl.builds import cache_folder
 from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.other_process import OtherProcess, ProcessEnded
-from flownet.devices.opencl.runtime import Runtime, cache_folder
+from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.trial import Trial
 from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError, MachineError
 

@@ -20,6 +20,7 @@ TEXTS = [
     "tanh(x) * tanh(x) + y",
     "maximum(x, y) - minimum(x, 0.5)",
     "sqrt(abs(x)) / (1 + y * y)",
+    "erf(x * y) * erf(x + y)",  # a function that is no ufunc
     "x",
     "2",
 ]
@@ -75,6 +76,7 @@ _trees = st.recursive(
         st.tuples(inner, st.sampled_from(["+", "-", "*", ">", "<="]), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
         st.tuples(inner, inner, inner).map(lambda t: f"where({t[0]} > 1, {t[1]}, {t[2]})"),
         inner.map(lambda t: f"tanh({t})"),
+        inner.map(lambda t: f"erf({t})"),
     ),
     max_leaves=10,
 )
@@ -105,3 +107,27 @@ def test_running_allocates_nothing() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000  # an array of this size has 400,000 bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "arrays"),
+    [
+        ("tanh(exp(x) * 2 + 1) * 3", 1),  # each step over the one before
+        ("(x * 2 + y * 3) * (x * 5 + y * 7)", 3),  # one product waits while the two of another sum are made
+        ("sqrt(x * 2) + sqrt(x * 2 + 1) * (x * 2)", 3),  # x * 2 stays to the end, the first root nearly so
+    ],
+)
+def test_temporaries_share_memory_as_soon_as_nobody_reads_them(text: str, arrays: int) -> None:
+    x, y = np.random.default_rng(3).uniform(0.1, 1, (2, 1000)).astype(np.float32)
+    out, scratch = np.empty_like(x), Scratch()
+    compile_elementwise({"y": parse(text)}, {"x": x, "y": y}, {"y": out}, scratch)()
+    assert scratch.nbytes == arrays * x.nbytes
+    np.testing.assert_array_equal(out, evaluate(parse(text), {"x": x, "y": y}))
+
+
+def test_memory_is_not_overwritten_by_what_is_read_from_it_in_another_size_or_type() -> None:
+    x, row = np.random.default_rng(4).normal(size=(50, 40)).astype(np.float32), np.ones(40, np.float32)
+    text = parse("where(row + 1 > 0, x * (row + 2), 0) + where(x * 2 > 1, 3, x * 2)")
+    out = np.empty_like(x)
+    compile_elementwise({"y": text}, {"x": x, "row": row}, {"y": out}, Scratch())()
+    np.testing.assert_array_equal(out, evaluate(text, {"x": x, "row": row}))

@@ -22,37 +22,46 @@ SOURCE = "__kernel void add(__global float* x) { x[get_global_id(0)] += %d; }"
 def runtime(request, tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path))
     runtime = Runtime(find(request.param))
-    runtime.keeps_binaries = False  # as with a driver that has no cache of its own
-    runtime.built = 0
+    runtime.builds.of_its_own = False  # as with a driver that has no cache of its own
+    runtime.builds.compiled = 0
     return runtime
 
 
-def test_the_second_start_builds_none(runtime):
-    runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 1
-    runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 1
-    runtime.build(SOURCE % 2, "a test")
-    runtime.build(SOURCE % 1, "a test", "-cl-std=CL1.2")
-    assert runtime.built == 3
+@pytest.fixture(params=["the driver's own kind", "a kind that nothing is known of"])
+def keeping(request, runtime):
+    """A driver whose binaries are kept as they are, too."""
+    if request.param != "the driver's own kind":
+        runtime.builds.pocl = False
+    return runtime
 
 
-def test_a_damaged_binary_is_built_anew(runtime, tmp_path):
+def test_the_second_start_builds_none(keeping):
+    keeping.build(SOURCE % 1, "a test")
+    assert keeping.builds.compiled == 1
+    keeping.build(SOURCE % 1, "a test")
+    assert keeping.builds.compiled == 1
+    keeping.build(SOURCE % 2, "a test")
+    keeping.build(SOURCE % 1, "a test", "-cl-std=CL1.2")
+    assert keeping.builds.compiled == 3
+
+
+@pytest.mark.parametrize("damaged", [lambda whole: b"not a binary", lambda whole: whole[:-100], lambda whole: b""])
+def test_a_damaged_binary_is_built_anew(keeping, tmp_path, damaged):
     folder = tmp_path / "opencl"
     before = set(folder.iterdir()) if folder.exists() else set()  # the device's own self-tests
-    runtime.build(SOURCE % 1, "a test")
+    keeping.build(SOURCE % 1, "a test")
     (file,) = set(folder.iterdir()) - before
-    file.write_bytes(b"not a binary")
-    runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 2
+    file.write_bytes(damaged(file.read_bytes()))
+    keeping.build(SOURCE % 1, "a test")
+    assert keeping.builds.compiled == 2
 
 
-def test_a_cache_that_cannot_be_written_costs_time_alone(runtime, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_costs_time_alone(keeping, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FLOWNET_CACHE_DIR", str(tmp_path / "file" / "below"))
-    runtime.build(SOURCE % 1, "a test")
-    runtime.build(SOURCE % 1, "a test")
-    assert runtime.built == 2
+    keeping.build(SOURCE % 1, "a test")
+    keeping.build(SOURCE % 1, "a test")
+    assert keeping.builds.compiled == 2
 
 
 def test_tuning_is_kept_for_the_device(runtime):

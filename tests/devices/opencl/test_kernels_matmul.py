@@ -9,9 +9,7 @@ import pytest
 
 from flownet.devices.opencl.kernels import gpu
 from flownet.devices.opencl.kernels.epilogue import Epilogue, Operand
-from flownet.devices.opencl.kernels.kernel import Argument
 from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile, candidates, matmul, pack, reduce_splits
-from flownet.devices.opencl.kernels.persistent import Call, counters, persistent
 from flownet.devices.opencl.target import Target
 from tests.devices.opencl.run_kernel import Runner
 
@@ -126,30 +124,3 @@ def test_local_memory_kernel(size, run):
     a, b, expected, bound = operands(p)
     out = run(gpu.matmul(p, Target(kind="gpu")), A=a, B=b)["C"]
     assert (abs(out.reshape(expected.shape) - expected) <= bound).all()
-
-
-@pytest.mark.parametrize("workers", [1, 2, 5])
-def test_a_chain_of_products_in_one_launch(workers, run, target):
-    first, second = Matmul(20, 48, 30, False, True), Matmul(20, 10, 48, False, True)
-    relu = Epilogue((), (("y", "acc > 0.0f ? acc : (vec)(0.0f)"),), (("C", "y"),))
-    random = np.random.default_rng(0)
-    x, w1, w2 = (random.standard_normal(s).astype(np.float32) for s in ((20, 30), (48, 30), (10, 48)))
-    sizes = {"x": 600, "w1": 1440, "h": 960, "w2": 480, "y": 200}
-    launch = persistent(
-        "two_layers",
-        [Call(matmul(first, target, relu), ("x", "w1", "h")), Call(matmul(second, target), ("h", "w2", "y"))],
-        [Argument(name, "inout", size) for name, size in sizes.items()],
-        workers,
-    )
-    given = {"x": x, "w1": w1, "w2": w2, "h": np.zeros(960), "y": np.zeros(200)}
-    buffers = {name: run.buffer(np.asarray(value, np.float32)) for name, value in given.items()}
-    buffers["counters"] = run.buffer(np.zeros(counters(2), np.int32))
-    go = run.launcher(launch, buffers)
-    for _ in range(3):  # a launch leaves the counters as it found them
-        go()
-    run.queue.finish()
-    y, left = np.empty(200, np.float32), np.empty(counters(2), np.int32)
-    run.cl.enqueue_copy(run.queue, y, buffers["y"])
-    run.cl.enqueue_copy(run.queue, left, buffers["counters"])
-    np.testing.assert_allclose(y.reshape(20, 10), np.maximum(x @ w1.T, 0) @ w2.T, atol=1e-4)
-    assert not left.any()

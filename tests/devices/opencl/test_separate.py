@@ -70,7 +70,7 @@ def gpu(tmp_path, monkeypatch):
 
     def start():
         device = OpenCL("opencl", fallback="cpu")
-        device.runtime.keeps_binaries, device.runtime.built = False, 0
+        device.runtime.builds.of_its_own, device.runtime.builds.compiled = False, 0
         return device
 
     return start
@@ -84,7 +84,7 @@ def test_the_second_start_builds_none_of_the_programs(gpu):
     for _ in range(2):
         device = gpu()
         losses.append(Session(device, seed=1).run(graph, arrays)["loss"])
-        built.append(device.runtime.built)
+        built.append(device.runtime.builds.compiled)
     assert built[0] > 1 and built[1] == 0
     assert losses[0] == losses[1]
 

@@ -243,7 +243,7 @@ def test_a_group_size_that_a_gpu_only_says_it_has_is_found_at_the_opening(monkey
 
 
 def test_a_device_without_compute_units_has_one(monkeypatch):
-    facts = {"max_compute_units": 0, "local_mem_size": 0, "max_work_group_size": 1, "vendor": ""}
+    facts = {"max_compute_units": 0, "vendor": ""}
     import pyopencl as cl
 
     handle = SimpleNamespace(**facts, type=cl.device_type.CPU, platform=SimpleNamespace(name="", version=""))

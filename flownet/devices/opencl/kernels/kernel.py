@@ -4,9 +4,8 @@ The contract between generators and compiler
 --------------------------------------------
 A generator is a pure function `(problem, target, epilogue) -> Kernel` (or `Steps`, where more than one launch is
 needed). The kernel's `body` computes one work-group: C statements over the arguments' names and the work-group's
-numbers `g0, g1, g2`. `source()` is a program with one `__kernel`; `function()` is the same body as a plain function
-`<name>_group`, so that a compiler may put many kernels into one launch: `loop()` is the C text that runs the whole
-grid of it.
+numbers `g0, g1, g2`. `source()` is a program with one `__kernel`, for a kernel that is tried or timed by itself; programs put
+the bodies of many kernels together as they need (`interpreter`, `separate`).
 
 Buffers are flat arrays of float32. Layouts of what a generator takes and gives are said in its docstring; the two of
 activations are
@@ -84,13 +83,6 @@ class Kernel:
     def call(self, g0: str, g1: str, g2: str) -> str:
         """The C statement that computes one work-group."""
         return f"{self.name}_group({', '.join([a.name for a in self.arguments] + [g0, g1, g2])});"
-
-    def loop(self) -> str:
-        """C text that computes the whole grid in one work-item, where `local` is (1, 1, 1)."""
-        assert self.local == (1, 1, 1), "a kernel with work-items cannot run in a loop"
-        x, y, z = self.grid
-        loops = f"for (int z = 0; z < {z}; z++) for (int y = 0; y < {y}; y++) for (int x = 0; x < {x}; x++) "
-        return loops + self.call("x", "y", "z")
 
     def entry(self) -> str:
         """The `__kernel` alone: it needs preamble and function before it."""

@@ -183,10 +183,6 @@ def cycles(p: TapConvolution, tiling: Tiling, target: Target) -> float:
     return count * (min(group, total) * c_blocks * _TRANSFORM + tiling.blocks * block)
 
 
-def _line(outputs: list[str], prefix: str) -> list[str]:
-    return [f"const vec {prefix}{i} = {text};" for i, text in enumerate(outputs)]
-
-
 def _load_lines(
     m: int,
     kind: dict[int, list[str]],
