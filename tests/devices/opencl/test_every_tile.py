@@ -12,6 +12,7 @@ import pytest
 
 from flownet.devices.opencl import emit
 from flownet.devices.opencl.kernels.matmul import Matmul, MatmulTile
+from flownet.devices.opencl.target import Target
 from flownet.executor import Session
 from flownet.graph import Builder, Graph
 from flownet.types import DType, TensorType
@@ -34,23 +35,16 @@ def tiles(p: Matmul, v: int, packed: bool) -> list[MatmulTile]:
     return [*found, MatmulTile(3, 2, 1, 1, found[0].source, splits=3)]
 
 
-def forced(graph: Graph, arrays, device, monkeypatch, parameters):
-    """The outputs of the graph under each tile in turn, for all of its products at once."""
-    at, most = 0, 1
-    while at < most:
+class Forced:
+    """In the place of `candidates`: one tile of each problem in each round."""
 
-        def choose(p, target, *, packed=False):
-            nonlocal most
-            every = tiles(p, target.vector, packed)
-            most = max(most, len(every))
-            return [every[at % len(every)]]
+    def __init__(self) -> None:
+        self.round, self.rounds = 0, 1
 
-        monkeypatch.setattr(emit, "matmul_candidates", choose)
-        session = Session(device)
-        plan = session.plan(graph, {})
-        session.write(parameters)
-        yield at, plan(arrays)
-        at += 1
+    def __call__(self, p: Matmul, target: Target, *, packed: bool = False) -> list[MatmulTile]:
+        every = tiles(p, target.vector, packed)
+        self.rounds = max(self.rounds, len(every))
+        return [every[self.round % len(every)]]
 
 
 @pytest.mark.parametrize("device", device_ids())
@@ -90,9 +84,14 @@ def test_products_with_an_epilogue_and_sums(device, transposed, monkeypatch):
         graph.outputs |= {y.name: y.name, sums.name: sums.name}
         wanted[y.name] = np.tanh(a_ @ b_ + bias_) + residual_
         wanted[sums.name] = wanted[y.name].sum(0)
-    count = 0
-    for at, found in forced(graph, arrays, opencl, monkeypatch, parameters):
+    forced = Forced()
+    monkeypatch.setattr(emit, "matmul_candidates", forced)
+    while forced.round < forced.rounds:
+        session = Session(opencl)
+        plan = session.plan(graph, {})
+        session.write(parameters)
+        found = plan(arrays)
         for name, want in wanted.items():
-            np.testing.assert_allclose(found[name], want, atol=1e-4, err_msg=f"{name}, tile {at}")
-        count += 1
-    assert count >= 5
+            np.testing.assert_allclose(found[name], want, atol=1e-4, err_msg=f"{name}, tile {forced.round}")
+        forced.round += 1
+    assert forced.round >= 5
