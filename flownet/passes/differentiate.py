@@ -48,6 +48,7 @@ def differentiate(graph: Graph, of: str, wrt: Iterable[str]) -> tuple[Graph, dic
         wanted = [a for a, name in node.inputs.items() if name in needed and graph.values[name].type.dtype.is_float]
         if not douts or not wanted:
             continue
+        assert not node.op.is_composite, f"`{node.op.name}` must be expanded before it is differentiated"
         for argument, value in _gradients(graph, node, douts, wanted).items():
             arriving.setdefault(node.inputs[argument], []).append(value)
     gradients = {}

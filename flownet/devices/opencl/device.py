@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flownet.devices.device import Device, Storage
-from flownet.devices.opencl.kernels.convolution import Choice, Convolution
+from flownet.devices.opencl.kernels.convolution import Choice, Convolution, candidates
 from flownet.devices.opencl.kernels.elementwise import Shared
 from flownet.devices.opencl.kernels.kernel import Kernel, preamble
 from flownet.devices.opencl.memory import OpenCLStorage, Pool
@@ -18,7 +18,7 @@ from flownet.devices.opencl.platforms import find
 from flownet.devices.opencl.program import OpenCLProgram
 from flownet.devices.opencl.runtime import Runtime
 from flownet.devices.opencl.tuning import Tuning
-from flownet.errors import Diagnostic, DiagnosticWarning
+from flownet.errors import Diagnostic, DiagnosticWarning, FlownetError
 from flownet.graph import Graph
 from flownet.passes.lower import is_empty
 from flownet.passes.opencl_pipeline import opencl_pipeline
@@ -63,9 +63,12 @@ class OpenCL(Device):
         return self.found.describe()
 
     def choose(self, problem: Convolution, direction: str) -> Choice | None:
-        """The kernel for a convolution: what tuning found, else what the model of costs says; None where all are set aside."""
+        """The kernel for a convolution: what tuning found, else what the model of costs says; None where all are set aside, or
+        where there is none: an image's row is more than a work-group can hold."""
         key = problem, direction
         if key not in self.convolutions:
+            if not candidates(problem, direction, self.target):
+                _tell_of_too_wide_an_image(problem, self.fallback)
             self.convolutions[key] = self.tuning.choose(problem, direction)
         return self.convolutions[key]
 
@@ -119,6 +122,23 @@ def _tell_of_narrower_kernels(runtime: Runtime) -> None:
         notes=(f"found by the self-test of `{runtime.found.describe()}`",), help="update its driver", severity="warning",
     )  # fmt: skip
     warnings.warn(DiagnosticWarning(found), stacklevel=4)
+
+
+def _tell_of_too_wide_an_image(problem: Convolution, fallback: str) -> None:
+    """A warning, or an error where NumPy may not compute what the device cannot."""
+    p = problem
+    size = f"{p.channels} channels of {p.height}x{p.width} to {p.filters} of {p.output[0]}x{p.output[1]}"
+    what = f"a convolution of {size}: one row of its image is more than a work-group's memory holds"
+    if fallback == "error":
+        raise FlownetError.of(
+            "no-kernel", f"the device has no kernel for {what}", help="`--fallback warn` lets NumPy compute it"
+        )
+    if fallback == "warn":
+        found = Diagnostic(
+            "no-kernel", f"NumPy computes, between launches, {what}", severity="warning",
+            help="`--fallback cpu` says nothing of it, `--fallback error` refuses it",
+        )  # fmt: skip
+        warnings.warn(DiagnosticWarning(found), stacklevel=4)
 
 
 def _tell_of_the_hosts_nodes(graph: Graph) -> None:

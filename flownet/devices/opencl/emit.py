@@ -85,7 +85,7 @@ class Emitter:
         self.scratch: dict[str, int] = {}
         self.alias: dict[str, str] = {}
         self.prepared: dict[tuple, str] = {}
-        self.choose = choose or (lambda problem, direction: candidates(problem, direction, target)[0])
+        self.choose = choose or (lambda problem, direction: next(iter(candidates(problem, direction, target)), None))
 
     def buffer(self, value: str) -> str:
         """The buffer that holds a value."""
@@ -139,7 +139,9 @@ class Emitter:
         return Launch(node, None, {}, reads, tuple(map(self.buffer, node.outputs)))
 
     def _without_kernel(self, node: Node) -> Launch:
-        return self._host(replace(node, device="cpu", reason="every kernel for it was set aside on this device"))
+        return self._host(
+            replace(node, device="cpu", reason="every kernel for it was set aside or is too large on this device")
+        )
 
     def _outs(self, node: Node) -> dict[str, str]:
         return dict(zip(node.op.outputs, node.outputs, strict=True))

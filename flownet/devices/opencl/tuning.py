@@ -62,10 +62,11 @@ class Tuning:
         self.chosen, self.set_aside, self.failures = (dict(held[part]) for part in _PARTS)
 
     def choose(self, problem: Convolution, direction: str) -> Choice | None:
-        """The candidate that was measured to be the fastest, else the model's first, of those that were not set aside."""
+        """The candidate that was measured to be the fastest, else the model's first, of those that were not set aside; None
+        where there is none."""
         every = candidates(problem, direction, self.runtime.target)
         options = [c for c in every if _family(c) not in self.set_aside]
-        if not options or options[0] is not every[0]:
+        if options[:1] != list(every[:1]):
             self._say_once(every[0], _name(options[0]) if options else "NumPy")
         wanted = self.chosen.get(_key(problem, direction))
         return next((c for c in options if _name(c) == wanted), options[0] if options else None)

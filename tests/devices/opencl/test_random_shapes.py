@@ -16,7 +16,7 @@ from flownet.executor import Session
 from flownet.expression import parse
 from flownet.graph import Builder, Graph
 from flownet.op import Elementwise, SumTo
-from flownet.passes.differentiate import differentiate
+from flownet.passes.differentiate import differentiate, sum_of
 from flownet.passes.expand_composites import expand_composites
 from flownet.registry import default_registry
 from flownet.types import DType, TensorType
@@ -32,8 +32,11 @@ few = settings(
 )  # fmt: skip
 
 
-def with_gradients(applications, arrays):
-    """The graph of (name, op, its inputs by name): all outputs, and the gradients of a weighted sum of the first floating ones."""
+def with_gradients(applications, arrays, inner=()):
+    """The graph of (name, op, its inputs by name): all outputs, and the gradients of a weighted sum of the first floating ones.
+
+    An input may be what an earlier application made. inner: applications whose outputs are not fetched
+    """
     graph = Graph("random problem")
     g = Builder(graph)
     values = {n: g.input(n, TensorType(DType.of(a.dtype), a.shape)) for n, a in arrays.items()}
@@ -41,6 +44,9 @@ def with_gradients(applications, arrays):
     for name, applied, inputs in applications:
         made = g.add(applied, name=name, **{argument: values[value] for argument, value in inputs.items()})
         made = made if isinstance(made, tuple) else (made,)
+        values[name] = made[0]
+        if name in inner:
+            continue
         graph.output(*(value.name for value in made))
         if applied.differentiable != () and made[0].type.dtype is DType.float32:
             tops.append(made[0].name)
@@ -54,7 +60,7 @@ def with_gradients(applications, arrays):
             y = graph.values[graph.outputs[top]]
             w = np.random.default_rng(0).uniform(0.5, 1.5, y.type.shape).astype(np.float32)
             totals.append(g.add(SumTo(()), g.add(weighted, y=y, w=g.constant(w))))
-        total = totals[0] if len(totals) == 1 else g.add(op("add"), *totals)
+        total = totals[0] if len(totals) == 1 else sum_of(g, totals)
         wrt = [v.name for v in (*graph.inputs, *graph.parameters) if v.type.dtype is DType.float32]
         if wrt:
             graph, gradients = differentiate(graph, total.name, wrt)

@@ -142,7 +142,8 @@ def _plain_size(p: Convolution) -> int:
 
 @lru_cache(1024)  # nets repeat their layers
 def candidates(p: Convolution, direction: str, target: Target) -> tuple[Choice, ...]:
-    """Choices for a direction, the one that the model takes for the fastest first."""
+    """Choices for a direction, the one that the model takes for the fastest first; none where a work-group of a CPU
+    cannot hold what a row of the image needs."""
     assert direction in DIRECTIONS, direction
     if target.kind == "gpu":
         return (Choice(p, direction, target, "gpu", None, 0.0),)

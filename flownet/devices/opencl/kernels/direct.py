@@ -48,7 +48,7 @@ def filter_shape(p: TapConvolution, columns: int, target: Target) -> tuple[int, 
 
 
 def tiles(p: TapConvolution, target: Target) -> list[Tile]:
-    """Tiles worth trying, best first."""
+    """Tiles worth trying, best first; none where a row of the image is more than a work-group can hold."""
     blocks = ceil_div(p.output[0], target.vector)
     every = [
         Tile(pixels, columns, rows, share, lines)
@@ -87,11 +87,12 @@ def _loads(pixels: int, columns: int) -> float:
 
 
 def _rows(p: TapConvolution, lines: int, target: Target) -> list[int]:
-    """Rows of a work-group: multiples of `lines` that share out the image evenly, and whose patch is no larger than may be."""
+    """Rows of a work-group: multiples of `lines` that share out the image evenly, and whose patch is no larger than may be: none
+    is, where all taps lie inside the image, which is then read in place."""
     high = max(cls.size[0] for cls in p.classes)
     counts = dict.fromkeys(ceil_div(high, parts * lines) * lines for parts in (1, 2, 4, 8, 16, high))
     few = [rows for rows in counts if 4 * product(_patch(p, rows, target)) <= target.private_bytes]
-    return few or [1] * (lines == 1)
+    return few or [1] * (lines == 1 and _inside(p))
 
 
 def patch_shape(p: TapConvolution, rows: int) -> tuple[int, int, int, int]:

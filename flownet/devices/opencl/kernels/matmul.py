@@ -14,7 +14,7 @@ holds V dot products and reads B's rows in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flownet.devices.opencl.kernels.epilogue import Epilogue
 from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, identifier, preamble
@@ -64,7 +64,8 @@ class MatmulTile:
     columns * V.
 
     source: "place", "panel", "packed" or "dot" (see the module). `splits` parts of k are summed apart, into C of
-    [splits][batch][m][n], for `reduce_splits` to add.
+    [splits][batch][m][n], for `reduce_splits` to add: where there are too few tiles for the cores, or k is too long for
+    the memory of a work-group.
     """
 
     rows: int
@@ -121,8 +122,23 @@ def candidates(p: Matmul, target: Target, *, packed: bool = False) -> list[Matmu
         splits = 1
         while groups * splits < wanted and p.k // splits >= 1024:
             splits *= 2
-        out.append(MatmulTile(rows, columns, row_tiles, share, source, splits))
+        tile = MatmulTile(rows, columns, row_tiles, share, source, splits)
+        while 4 * _private_floats(p, tile, v) > target.private_bytes and tile.splits < p.k:
+            tile = replace(tile, splits=2 * tile.splits)
+        out.append(tile)
     return out
+
+
+def _is_staged(p: Matmul, tile: MatmulTile) -> bool:
+    """Whether rows of A are copied first: 2 KiB apart, they fall into the same lines of the first cache."""
+    return not p.transposed_a and tile.rows > 4 and p.k % 512 == 0
+
+
+def _private_floats(p: Matmul, tile: MatmulTile, v: int) -> int:
+    """Floats that a work-group keeps: its part of a panel's rows, and of the rows of A."""
+    part = ceil_div(p.k, tile.splits)
+    staged = tile.rows * (part + v) if _is_staged(p, tile) else 0
+    return staged + (part * tile.columns * v if tile.source == "panel" else 0)
 
 
 def _streams(p: Matmul, target: Target) -> bool:
@@ -247,10 +263,8 @@ def matmul(
         body.append(f"__global const float* const F0 = F{f_batch};")
     else:
         body.append(f"__global const float* const B0 = B{b_batch};")
-    staged = not p.transposed_a and tile.rows > 4 and p.k % 512 == 0
-    if (
-        staged
-    ):  # rows 2 KiB apart fall into the same lines of the first cache: read them from a copy with another stride
+    staged = _is_staged(p, tile)
+    if staged:
         body.append(f"float staged[{tile.rows * (k_part + v)}] __attribute__((aligned(64)));")
     if tile.source == "panel":
         body.append(f"float panel[{k_part * block}] __attribute__((aligned(64)));")

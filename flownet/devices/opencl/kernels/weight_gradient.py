@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from flownet.devices.opencl.kernels.direct import copy_patch, filter_shape, patch_shape
 from flownet.devices.opencl.kernels.epilogue import Prologue
 from flownet.devices.opencl.kernels.geometry import Convolution, TapConvolution
-from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble
+from flownet.devices.opencl.kernels.kernel import Argument, Kernel, ceil_div, preamble, product
 from flownet.devices.opencl.target import Target
 
 __all__ = ["GradientTile", "gradient_tiles", "weight_gradient"]
@@ -36,7 +36,7 @@ class GradientTile:
 
 
 def gradient_tiles(p: Convolution, target: Target) -> list[GradientTile]:
-    """Tiles worth trying, best first."""
+    """Tiles worth trying, best first; none where the rows of x for a row of dy are more than a work-group can hold."""
     v = target.vector
     forward = TapConvolution.forward(p)
     blocks = ceil_div(p.filters, v)
@@ -66,12 +66,16 @@ def gradient_tiles(p: Convolution, target: Target) -> list[GradientTile]:
     out = []
     for lanes, columns, whole in shapes[:3]:
         rows = 1
+        held = p.channels if p.planar else forward.input_blocks(columns * v, v)[1] * v
         for candidate in range(1, high + 1):
             ph, pw, _, _ = patch_shape(forward, candidate)
             channels = p.channels if p.planar else v
             size = 4 * (channels * ph * pw + candidate * wide * columns * v)
-            if size <= target.l1 * 3 // 4 and ceil_div(high, candidate) < ceil_div(high, rows):
+            fits = size <= target.l1 * 3 // 4 and 4 * held * ph * pw <= target.private_bytes
+            if fits and ceil_div(high, candidate) < ceil_div(high, rows):
                 rows = candidate
+        if 4 * held * product(patch_shape(forward, rows)[:2]) > target.private_bytes:
+            continue
         parts = filter_shape(forward, columns, target)[0]
         splits = min(ceil_div(4 * target.units, parts), p.batch * ceil_div(high, rows))
         out.append(GradientTile(lanes, columns, rows, splits, whole))

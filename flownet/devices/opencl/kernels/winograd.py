@@ -439,6 +439,8 @@ def gradient_tilings(p: Convolution, target: Target) -> list[GradientTiling]:
         while 4 * (m + 2) ** 2 * group * 2 * width <= target.l2 // 2 and group * 2 * 4 * target.units <= total:
             group *= 2
         parts = ceil_div(blocks // columns, share)
+        if 4 * (m + 2) ** 2 * (group * width + 2 * v) > target.private_bytes:
+            continue
         splits = max(1, min(ceil_div(4 * target.units, parts), total // group))
         out.append(GradientTiling(m, lanes, columns, group, splits, share))
     return out
