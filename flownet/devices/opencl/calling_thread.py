@@ -5,57 +5,45 @@ Kernels get addresses as numbers, not buffers: on a processor that is the same, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.interpreter import Interpreter, Place, counters
-from flownet.devices.opencl.memory import Region
-from flownet.devices.opencl.schedule import Stage
-from flownet.devices.opencl.standby import BELL, CLAIM, DONE, LINE, SPAN, STATE, TABLE
+from flownet.devices.opencl.launches import Launches
+from flownet.devices.opencl.standby import BELL, CLAIM, DONE, LINE, RUNS, SPAN, STATE, TABLE
 
 __all__ = ["CallingThread"]
 
 # how often a standby looks before it goes: for 0.1 ms on a Sapphire Rapids, up to 0.4 where a pause takes longer
 _LOOKS = 8000
-_STAND_BY, _CALL, _END = range(
-    3
-)  # what a launch is for: one kernel does it all, since each is compiled with all functions
 
 
-class CallingThread:
-    """The program of these stages, built. The arguments are those of `DeviceThreads`; without a second worker nobody stands by.
+class CallingThread(Launches):
+    """Without a second worker a launch is over when it returns, and nobody stands by."""
 
-    Raises FlownetError (`kernel-build`).
-    """
+    space = "__global"
 
-    def __init__(
-        self, runtime: Any, stages: Sequence[Stage], places: Mapping[str, Place], sets: Sequence[Sequence[Region]],
-        workers: int, what: str, built: CallingThread | None = None,
-    ) -> None:  # fmt: skip
-        self.runtime, self.places, self.sets, self.workers, self.what = runtime, places, sets, workers, what
-        self.crew = runtime.crew
-        table = Interpreter.of(stages, places, "__global", workers)
-        self.source = table.source + (_run_with_standbys() if workers > 1 else _run())
-        if built is None:
-            self.program = runtime.build(self.source, what, parts=table.parts, crew=self.crew.devices[:workers])
-            self.number = self.crew.new_program()
-        else:
-            assert built.source == self.source, "another order of launches gave another program"
-            self.program, self.number = built.program, built.number
-        self._tables = [table.stages, table.entries, table.pointers, counters(len(stages), workers)]
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.number: int = self.built.number if self.built else self.crew.new_program()
         self._addresses = [
-            np.array([array.ctypes.data for array in (*self._tables, *(region.host for region in regions))], np.uint64)
-            for regions in sets
+            np.array([array.ctypes.data for array in (*self.tables, *(region.host for region in regions))], np.uint64)
+            for regions in self.sets
         ]
 
-    def launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
-        """A function that runs stages `first` up to `last` on a set of inputs, arguments set once.
+    @property
+    def crew(self) -> Any:
+        return self.runtime.crew
 
-        What it returns is to be waited for, and None where it is done.
-        """
+    def devices(self) -> Sequence[Any]:
+        return self.crew.devices[: self.workers]
+
+    def run_kernel(self) -> str:
+        return _run_with_standbys() if self.workers > 1 else _run()
+
+    def launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
         if self.workers > 1:
             return _Begin(self, first, last, current)
         kernel = self.kernel(self.table(current), first, last)
@@ -72,10 +60,6 @@ class CallingThread:
         lines = [np.uint64(standbys[0]), *map(np.int32, standbys[1:])] if standbys else []
         kernel.set_args(np.uint64(table), np.int32(first), np.int32(last), *lines)
         return kernel
-
-    def over(self, stages: Sequence[Stage]) -> CallingThread:
-        """The same launches in other stages."""
-        return CallingThread(self.runtime, stages, self.places, self.sets, self.workers, self.what, self)
 
 
 class _Begin:
@@ -117,6 +101,7 @@ WORK(0);
 
 
 def _run_with_standbys() -> str:
+    """One kernel for callers and standbys: each kernel is compiled with all functions."""
     return f"""{_WORK}
 #if defined(__x86_64__)
 #define PAUSE __builtin_ia32_pause()
@@ -132,7 +117,7 @@ const uint claimed = w[{CLAIM}], called = w[{BELL}];
 if (called == claimed) {{
 atomic_xchg(w + {STATE}, 0);
 if (w[{BELL}] == w[{CLAIM}]) return;
-}} else if (called >> 16 != own) {{
+}} else if (called >> {RUNS} != own) {{
 w[{STATE}] = 0;
 return;
 }} else if (atomic_cmpxchg(w + {CLAIM}, claimed, called) == claimed) {{

@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from flownet.devices.opencl.interpreter import Interpreter, Place, counters, ints_of
-from flownet.devices.opencl.memory import Region
-from flownet.devices.opencl.schedule import Stage
+from flownet.devices.opencl.interpreter import ints_of
+from flownet.devices.opencl.launches import Launches
 
 __all__ = ["DeviceThreads"]
 
 
-class DeviceThreads:
-    """The program of these stages, built.
+class DeviceThreads(Launches):
+    """Launches go on behind the caller's back; regions and tables are buffers."""
 
-    sets:    the regions that places are counted in, once for each set of inputs
-    workers: how many threads share the work of a launch
-    what:    what it is, to whom it does not compile
-    built:   a program of the same functions, which other stages have been built to
+    space = ""
 
-    Raises FlownetError (`kernel-build`).
-    """
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._tables = [self.runtime.buffer_of(table) for table in self.tables]
 
-    def __init__(
-        self, runtime: Any, stages: Sequence[Stage], places: Mapping[str, Place], sets: Sequence[Sequence[Region]],
-        workers: int, what: str, built: DeviceThreads | None = None,
-    ) -> None:  # fmt: skip
-        self.runtime, self.places, self.sets, self.workers, self.what = runtime, places, sets, workers, what
-        self._stages = len(stages)
-        table = Interpreter.of(stages, places, "", workers)
-        self.source = table.source + _run(len(sets[0]), workers)
-        if built is None:
-            self.program = runtime.build(self.source, what, parts=table.parts)
-        else:
-            assert built.source == self.source, "another order of launches gave another program"
-            self.program = built.program
-        self._tables = [
-            runtime.buffer_of(t) for t in (table.stages, table.entries, table.pointers, counters(len(stages), workers))
-        ]
+    def run_kernel(self) -> str:
+        return _run(len(self.sets[0]), self.workers)
 
     def launcher(self, first: int, last: int, current: int) -> Callable[[], Any]:
-        """A function that launches stages `first` up to `last` on a set of inputs, arguments set once; it returns the event."""
         cl = self.runtime.cl
         kernel = cl.Kernel(self.program, "run")
-        numbers = [np.int32(n) for n in (first, last, self._stages)]
+        numbers = [np.int32(n) for n in (first, last, self.stages)]
         kernel.set_args(*(region.buffer for region in self.sets[current]), *self._tables, *numbers)
         return partial(cl.enqueue_nd_range_kernel, self.runtime.queue, kernel, (self.workers,), (1,))
-
-    def over(self, stages: Sequence[Stage]) -> DeviceThreads:
-        """The same launches in other stages."""
-        return DeviceThreads(self.runtime, stages, self.places, self.sets, self.workers, self.what, self)
 
 
 def _run(regions: int, workers: int) -> str:

@@ -26,13 +26,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["BELL", "CLAIM", "DONE", "LINE", "SPAN", "STATE", "TABLE", "Crew", "Run", "crew_on", "launch"]
+__all__ = ["BELL", "CLAIM", "DONE", "LINE", "RUNS", "SPAN", "STATE", "TABLE", "Crew", "Run", "crew_on", "launch"]
 
 # A standby's ints, 64 bytes for those that callers write and 64 for its own: the number of the run that is called, first stage and last,
 # address of the table (ulong); the number that was claimed last, the one that is done, and whose kernel it stands by in, 0 if none
 LINE = 32
 BELL, SPAN, TABLE, CLAIM, DONE, STATE = 0, 2, 4, 16, 17, 18
-_RUNS = 16  # bits of a run's number, below those of the program's
+RUNS = 16  # bits of a run's number, below those of the program's
 
 
 class Run(Protocol):
@@ -68,9 +68,8 @@ class Crew:
         self._lock = threading.Lock()
         self._under_way: Run | None = None
         self._standbys: list[_Standby] = []
-        whole = np.zeros(
-            (len(self.devices) + 1) * LINE, np.uint32
-        )  # never freed: a standby may look until the process ends
+        # never freed: a standby may look until the process ends
+        whole = np.zeros((len(self.devices) + 1) * LINE, np.uint32)
         self._memory = whole[-whole.ctypes.data % (4 * LINE) // 4 :][: len(self.devices) * LINE]
         self.lines = self._memory.ctypes.data
         self._ints, self._longs = memoryview(self._memory), memoryview(self._memory.view(np.uint64))
@@ -94,8 +93,8 @@ class Crew:
             if self._under_way is not None:
                 self._end()
             self._under_way = run  # before bells ring: who is interrupted here leaves a run that can be ended
-            self._runs = (self._runs + 1) & 0xFFFF
-            ints[BELL] = number = run.program << _RUNS | self._runs
+            self._runs = (self._runs + 1) & ((1 << RUNS) - 1)
+            ints[BELL] = number = run.program << RUNS | self._runs
             at, away = 0, False
             for _ in run.stands:
                 at += LINE
@@ -184,15 +183,15 @@ def crew_on(devices: tuple[Any, ...]) -> Crew:
 def launch(queue: Any, kernel: Any) -> None:
     """Run a work-item of a kernel in this thread, and other Python threads beside it.
 
-    PyOpenCL's own function keeps Python's lock, under which standbys could not even begin. It is asked only where there is an error, which
-    it knows how to raise.
+    PyOpenCL's own function keeps Python's lock, under which standbys could not even begin. PyOpenCL is asked only where there is an
+    error, which it knows how to raise; never again for what has been launched, which may have been an update.
     """
     enqueue, finish = _functions()
-    at = queue.int_ptr
-    if enqueue(at, kernel.int_ptr, 1, None, _ONE, _ONE, 0, None, None) or finish(at):
+    if enqueue(queue.int_ptr, kernel.int_ptr, 1, None, _ONE, _ONE, 0, None, None):
         import pyopencl as cl
 
         cl.enqueue_nd_range_kernel(queue, kernel, (1,), (1,))
+    if finish(queue.int_ptr):
         queue.finish()
 
 

@@ -180,7 +180,7 @@ def test_threads_with_a_network_each(device):
 
 
 def test_a_launch_that_fails_is_tried_by_pyopencl_which_says_why(plan, device, monkeypatch):
-    monkeypatch.setattr(standby, "_functions", lambda: (lambda *arguments: GONE, None))
+    monkeypatch.setattr(standby, "_functions", lambda: (lambda *arguments: GONE, lambda queue: GONE))
     check(plan, 5, 3)
     monkeypatch.setattr(device.runtime.cl, "enqueue_nd_range_kernel", Failing(None, GONE))
     with pytest.raises(MachineError, match="DEVICE_NOT_AVAILABLE"):
